@@ -1,0 +1,178 @@
+"""The twin in memory: graph, state, labels, open events and numbers, all of it absorbed from the journal's entries.
+
+Live and on recovery the same function absorbs the same entries, so what a start rebuilds is what a crash took away.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from .checkpoint import Checkpoint, StateImage, StructureImage
+from .entry import DeadLetter, Entry, EntryKind, EventDraft, NewLabel, Position
+from .graph import Graph
+from .graph_edit import apply_change
+from .journal import Part
+from .labels import Labels
+from .model import DataType, Event
+from .state import TwinState
+
+STALE = "stale"
+RECENT_EVENTS = 4096
+_BOOLEAN_LABELS = ("false", "true")
+
+
+class Live:
+    """Owner of the journal: numbers what is submitted, absorbs what is durable, makes images for checkpoints."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.graph = Graph()
+        self.state = TwinState()
+        self.labels = Labels()
+        self.open_events: dict[str, Event] = {}
+        self.stale: dict[int, str] = {}
+        self.recent_events: deque[Event] = deque(maxlen=RECENT_EVENTS)
+        self.positions: dict[str, int] = {}
+        self.seq = 0
+        self.recorded = 0
+        self.readings = 0
+        self.last_event = 0
+        self.last_dead_letter = 0
+        self._structure: tuple[Graph, bytes] | None = None
+
+    # What the journal asks
+
+    def number(self, parts: Sequence[Part], recorded: int) -> list[Part]:
+        """Puts the new labels first, and gives events and dead letters their numbers; nothing is remembered."""
+        new = self.labels.new()
+        numbered: list[Part] = [(EntryKind.LABELS, new), *parts] if new else list(parts)
+        event, letter = self.last_event, self.last_dead_letter
+        for i, (kind, value) in enumerate(numbered):
+            if kind is EntryKind.EVENTS:
+                numbered[i] = (kind, _numbered_events(value, event, recorded + i))
+                event += len(value)
+            elif kind is EntryKind.DEAD_LETTERS:
+                numbered[i] = (kind, _numbered_letters(value, letter))
+                letter += len(value)
+        return numbered
+
+    def committed(self, entries: Sequence[Entry]) -> None:
+        """Absorbs durable entries."""
+        with self._lock:
+            for entry in entries:
+                self._absorb(entry)
+
+    def snapshot(self) -> bytes:
+        """The checkpoint as of the last absorbed entry, as bytes."""
+        return self.checkpoint().encode()
+
+    # Absorbing
+
+    def _absorb(self, entry: Entry) -> None:
+        value = entry.value
+        match entry.kind:
+            case EntryKind.READINGS:
+                self.state.apply(value, entry.seq)
+                self.readings += len(value)
+            case EntryKind.STRUCTURE:
+                self._become(apply_change(self.graph, value))
+            case EntryKind.EVENTS:
+                for event in value:
+                    self._absorb_event(event, entry.seq)
+            case EntryKind.LABELS:
+                self._absorb_labels(value)
+            case EntryKind.DEAD_LETTERS:
+                self.last_dead_letter = value[-1].id
+            case EntryKind.POSITION:
+                self.positions[value.name] = value.seq
+            case EntryKind.RESOLVED | EntryKind.SNAPSHOT:
+                pass  # the query store's, and a start's, concern
+        self.seq, self.recorded = entry.seq, entry.recorded
+
+    def _become(self, graph: Graph) -> None:
+        self.state.grow(graph.signal_count)
+        known = self.graph.signal_map
+        for index, signal in graph.signal_map.items():
+            # Persistent maps share what did not change, so identity tells the new and the altered apart.
+            if known.get(index) is not signal:
+                boolean = signal.data_type is DataType.BOOLEAN and not signal.labels
+                self.labels.define(index, _BOOLEAN_LABELS if boolean else signal.labels)
+        self.graph = graph
+
+    def _absorb_event(self, event: Event, seq: int) -> None:
+        self.last_event = event.seq
+        self.recent_events.append(event)
+        if event.identity is None:
+            return
+        ended = event.until is not None or event.retracts is not None
+        if ended:
+            self.open_events.pop(event.identity, None)
+        else:
+            self.open_events[event.identity] = event
+        if event.kind == STALE:
+            self._absorb_stale(event, event.identity, ended, seq)
+
+    def _absorb_stale(self, event: Event, identity: str, ended: bool, seq: int) -> None:
+        index = event.data["signal"]
+        if ended:
+            self.stale.pop(index, None)
+        else:
+            self.stale[index] = identity
+            self.state.mark_uncertain([index], seq)
+
+    def _absorb_labels(self, labels: list[NewLabel]) -> None:
+        self.labels.absorb(labels)
+        self.labels.journalled(len(labels))
+
+    # Checkpoints
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything as of the last absorbed entry."""
+        with self._lock:
+            graph = self.graph
+            image: dict[str, Any] = {
+                "seq": self.seq,
+                "recorded": self.recorded,
+                "state": StateImage.of(self.state.snapshot()),
+                "labels": self.labels.dump(),
+                "open_events": list(self.open_events.values()),
+                "positions": dict(self.positions),
+                "readings": self.readings,
+                "last_event": self.last_event,
+                "last_dead_letter": self.last_dead_letter,
+            }
+        return Checkpoint(structure=msgspec.Raw(self._encoded(graph)), **image)
+
+    def _encoded(self, graph: Graph) -> bytes:
+        if self._structure is None or self._structure[0] is not graph:
+            self._structure = (graph, msgspec.msgpack.encode(StructureImage.of(graph)))
+        return self._structure[1]
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Begins from a checkpoint."""
+        self.graph = checkpoint.graph()
+        self.state.restore(checkpoint.state.columns(), checkpoint.seq)
+        self.state.grow(self.graph.signal_count)
+        self.labels.restore(checkpoint.labels)
+        self.open_events = {event.identity: event for event in checkpoint.open_events if event.identity}
+        self.stale = {e.data["signal"]: i for i, e in self.open_events.items() if e.kind == STALE}
+        self.positions = dict(checkpoint.positions)
+        self.seq, self.recorded = checkpoint.seq, checkpoint.recorded
+        self.readings = checkpoint.readings
+        self.last_event, self.last_dead_letter = checkpoint.last_event, checkpoint.last_dead_letter
+
+
+def position(name: str, seq: int) -> Part:
+    """The part that journals how far a reader has come."""
+    return (EntryKind.POSITION, Position(name, seq))
+
+
+def _numbered_events(drafts: Sequence[EventDraft], last: int, recorded: int) -> list[Event]:
+    return [draft.numbered(last + 1 + i, recorded) for i, draft in enumerate(drafts)]
+
+
+def _numbered_letters(letters: Sequence[DeadLetter], last: int) -> list[DeadLetter]:
+    return [msgspec.structs.replace(letter, id=last + 1 + i) for i, letter in enumerate(letters)]

@@ -1,0 +1,68 @@
+"""How a twin comes back: from the newest checkpoint, then from the journal's entries behind it."""
+
+import logging
+
+from .checkpoint import CheckpointFiles, decode
+from .directory import DataDirectory
+from .entry import EntryKind
+from .errors import DamagedFileError
+from .journal import Journal
+from .live import Live
+from .query_store import QueryStore
+from .times import now_ns
+
+log = logging.getLogger("iotsense.recovery")
+
+
+def recover(live: Live, journal: Journal, checkpoints: CheckpointFiles, store: QueryStore) -> list[str]:
+    """Rebuilds the twin in memory; what is damaged and could not be made good, in words.
+
+    Entries that are missing from the journal's end or middle make it refuse writes (`journal.damage`): numbers that
+    somebody has seen must not be given a second time.
+    """
+    checkpoint, wrong = checkpoints.load()
+    if checkpoint is not None:
+        live.restore(checkpoint)
+    else:
+        _begin_with_snapshot(live, journal)
+    try:
+        for entry in journal.read(live.seq):
+            live.committed([entry])
+    except DamagedFileError as damage:
+        journal.damage = journal.damage or damage
+    known = max(live.seq, store.applied_seq)
+    if known > journal.last_seq:
+        missing = f"{journal.last_seq + 1} to {known}"
+        journal.damage = journal.damage or DamagedFileError(f"{journal.directory}: the entries {missing} are missing")
+    if store.applied_seq < journal.first_seq - 1:
+        gap = f"{store.applied_seq + 1} to {journal.first_seq - 1}"
+        wrong.append(f"{store.path}: the entries {gap} can no longer be projected; history has a gap there")
+        store.applied_seq = journal.first_seq - 1
+    if journal.damage is not None:
+        wrong.append(str(journal.damage))
+    for text in wrong:
+        log.error("damage: %s", text)
+    return wrong
+
+
+def _begin_with_snapshot(live: Live, journal: Journal) -> None:
+    """Without a checkpoint the newest segment that begins with a snapshot is the start."""
+    for segment in reversed(journal.segments[1:]):
+        entry = next(iter(journal.read_from_files(segment.first - 1)), None)
+        if entry is not None and entry.kind is EntryKind.SNAPSHOT:
+            live.restore(decode(entry.value))
+            return
+
+
+def open_query_store(directory: DataDirectory, memory_limit: str) -> QueryStore:
+    """The query store; a damaged one is set aside and a new one is filled from the journal."""
+    path = directory.query_store
+    try:
+        return QueryStore(path, memory_limit)
+    except DamagedFileError as damage:
+        log.error("the query store is set aside and built anew from the journal: %s", damage)
+        aside = f".damaged-{now_ns() // 1_000_000_000}"
+        for file in (path, path.with_name(path.name + ".wal")):
+            if file.exists():
+                file.rename(file.with_name(file.name + aside))
+        return QueryStore(path, memory_limit)

@@ -1,0 +1,402 @@
+"""The twin of a plant on a data directory: what it is, what it was, and the one way to change it."""
+
+import asyncio
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .batch import ReadingBatch
+from .changes import StructureChange
+from .checkpoint import CheckpointFiles
+from .directory import DataDirectory
+from .entry import DeadLetter, Entry, EntryKind, EventDraft, Resolution
+from .errors import StorageError
+from .graph import Graph
+from .graph_edit import GraphEdit
+from .history import History
+from .journal import SEGMENT_BYTES, Journal, Part
+from .live import STALE, Live, position
+from .model import Event
+from .past import Past
+from .projector import Projector
+from .query_store import QueryStore
+from .recovery import open_query_store, recover
+from .state import TwinState
+from .structure_event import structure_event
+from .subscription import StateSubscription
+from .times import NS, now_ns
+
+log = logging.getLogger("iotsense.twin")
+
+T = TypeVar("T")
+IDENTITY_NS = 24 * 3600 * NS
+CHECKPOINT_S = 60.0
+CHECKPOINT_READINGS = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """Sizes and times of the storage.
+
+    segment_bytes: size of a journal file. memory_limit: DuckDB's. projection_interval [s]: how often the query store
+    is written. journal_retention [s]: how long entries stay in the journal after every projection has them.
+    """
+
+    segment_bytes: int = SEGMENT_BYTES
+    memory_limit: str = "256MB"
+    projection_interval: float = 1.0
+    journal_retention: float = 7 * 86_400
+
+
+class Twin:
+    """Graph, state, history and events over one journal. All methods may be called from any thread."""
+
+    def __init__(self, directory: DataDirectory, options: StoreOptions) -> None:
+        self._directory = directory
+        self._options = options
+        self._checkpoints = CheckpointFiles(directory.checkpoints)
+        self._checkpointed = (0, time.monotonic())
+        self._live = Live()
+        self._structure = threading.Lock()
+        self._journal = Journal(directory.journal, self._live, options.segment_bytes)
+        self._store: QueryStore = open_query_store(directory, options.memory_limit)
+        self.damage = recover(self._live, self._journal, self._checkpoints, self._store)
+        self._journal.start()
+        self._projector = Projector(self._journal, self._store, self._checkpoint_if_due, options.projection_interval)
+        self._past = Past(self._live, self._journal, self._store, self._projector)
+        self._projector.start()
+
+    @classmethod
+    def open(cls, directory: Path | str, options: StoreOptions | None = None) -> "Twin":
+        """Opens or makes a data directory, and takes up where the last process stopped, however it stopped.
+
+        Raises DirectoryInUseError if another process has it; StorageError if it cannot be used at all. Where reading
+        is possible and writing is not, it opens, and `trouble` says why writes are refused.
+        """
+        data = DataDirectory(Path(directory))
+        try:
+            return cls(data, options or StoreOptions())
+        except StorageError:
+            if not data.release_reserve():
+                data.close()
+                raise
+        except BaseException:
+            data.close()
+            raise
+        try:
+            return cls(data, options or StoreOptions())
+        except BaseException:
+            data.close()
+            raise
+
+    def close(self) -> None:
+        """Makes everything that was accepted durable and projected, and gives the directory back."""
+        self._journal.stop()
+        self._projector.close()
+        if self._journal.damage is None:
+            self._save_checkpoint()
+        self._journal.close()
+        self._store.close()
+        self._directory.close()
+
+    def __enter__(self) -> "Twin":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # What it is
+
+    @property
+    def directory(self) -> Path:
+        """The data directory."""
+        return self._directory.path
+
+    @property
+    def graph(self) -> Graph:
+        """The structure now; an immutable value, so hold on to it for as long as one answer takes."""
+        return self._live.graph
+
+    @property
+    def state(self) -> TwinState:
+        """The latest reading of every signal."""
+        return self._live.state
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the journal's last durable entry."""
+        return self._journal.last_seq
+
+    @property
+    def last_event_seq(self) -> int:
+        """The number of the last event."""
+        return self._live.last_event
+
+    @property
+    def trouble(self) -> str | None:
+        """Why writes are refused, or would have been a moment ago; None if all is well."""
+        trouble = self._journal.damage or self._journal.trouble
+        return str(trouble) if trouble else None
+
+    @property
+    def history_trouble(self) -> str | None:
+        """Why history lags behind the journal; None if all is well."""
+        return str(self._projector.trouble) if self._projector.trouble else None
+
+    @property
+    def writable(self) -> bool:
+        """Whether the last write succeeded."""
+        return self.trouble is None
+
+    # Writing
+
+    def apply(self, batch: ReadingBatch) -> int:
+        """Takes in readings; they are durable when it returns. The number of their journal entry.
+
+        Raises StorageError (nothing was kept), OverloadedError (nothing was accepted).
+        """
+        return self.submit(batch).result()
+
+    def submit(
+        self,
+        batch: ReadingBatch | None = None,
+        *,
+        identities: Sequence[str] = (),
+        dead_letters: Sequence[DeadLetter] = (),
+    ) -> "Future[int]":
+        """Readings, the messages that they came in, and what could not be used, as one transaction."""
+        return self._journal.submit(_parts(batch, dead_letters), _hashes(identities))
+
+    async def append(
+        self,
+        batch: ReadingBatch | None = None,
+        *,
+        identities: Sequence[str] = (),
+        dead_letters: Sequence[DeadLetter] = (),
+    ) -> int:
+        """`submit` for coroutines: returns when it is durable."""
+        return await self._journal.append(_parts(batch, dead_letters), _hashes(identities))
+
+    def change(self, build: Callable[[GraphEdit], T], author: str) -> T:
+        """One revision of the structure: what `build` asks of the edit happens whole or, if it raises, not at all.
+
+        Returns what `build` returns, once the change is durable and `graph` shows it. It has the graph to itself:
+        changes run one after another.
+        """
+        with self._structure:
+            edit = GraphEdit(self.graph, author)
+            before = self.graph
+            result = build(edit)
+            change = edit.change()
+            if change is not None:
+                self._journal.submit(_structure_parts(change, before)).result()
+            return result
+
+    async def change_async(self, build: Callable[[GraphEdit], T], author: str) -> T:
+        """`change` for coroutines."""
+        return await asyncio.to_thread(self.change, build, author)
+
+    def record(
+        self,
+        drafts: Sequence[EventDraft] = (),
+        batch: ReadingBatch | None = None,
+        position: tuple[str, int] | None = None,
+    ) -> int:
+        """Events, derived readings, and how far their author has read the journal, as one transaction."""
+        return self._journal.submit(_record_parts(drafts, batch, position)).result()
+
+    async def record_async(
+        self,
+        drafts: Sequence[EventDraft] = (),
+        batch: ReadingBatch | None = None,
+        position: tuple[str, int] | None = None,
+    ) -> int:
+        """`record` for coroutines."""
+        return await self._journal.append(_record_parts(drafts, batch, position))
+
+    def mark_stale(self, silent: Sequence[tuple[int, int]]) -> int:
+        """Signals (index) that have been silent since (time of the last reading [ns]): an event each, state uncertain.
+
+        Whoever marks them ends the event (`open_event`, amended with `until`) when they speak again.
+        """
+        graph = self.graph
+        drafts = []
+        for index, since in silent:
+            signal = graph.signal(index)
+            data = {"signal": index, "signal_id": graph.signal_id(signal)}
+            drafts.append(EventDraft(since, STALE, signal.node, data=data, identity=f"{STALE}:{index}:{since}"))
+        return self.record(drafts)
+
+    # Labels and identities
+
+    def label_code(self, signal: int, text: str) -> float:
+        """The code of a text or boolean value; raises InvalidValueError when the signal has 256 texts already."""
+        return float(self._live.labels.code(signal, text))
+
+    def label(self, signal: int, code: float) -> str | None:
+        """The text behind a code; None for a numeric signal."""
+        return self._live.labels.text(signal, code)
+
+    def labels(self, signal: int) -> tuple[str, ...]:
+        """A signal's texts by code; empty for a numeric signal."""
+        return self._live.labels.texts(signal)
+
+    def seen(self, identity: str) -> bool:
+        """Whether a message of this identity became durable within the last 24 hours, restarts included."""
+        return self._journal.has_identity(_hash(identity), now_ns() - IDENTITY_NS)
+
+    # The past
+
+    def history(self, signal: int, start: int, end: int, points: int | None = None) -> History:
+        """Readings of a signal in [start, end) [ns], at most `points` rows; blocks, so use a thread."""
+        return self._past.history(signal, start, end, points)
+
+    def reading_count(self, signal: int | None = None) -> int:
+        """How many readings are stored, of one signal or of all; superseded ones are included."""
+        return self._past.reading_count(signal)
+
+    def events(
+        self,
+        after: int = 0,
+        limit: int = 1000,
+        *,
+        node: int | None = None,
+        kind: str | None = None,
+        newest_first: bool = False,
+    ) -> list[Event]:
+        """Events numbered above `after`, in order, or the newest of them first; blocks if they are old."""
+        return self._past.events(after, limit, node, kind, newest_first)
+
+    def open_events(self, kind: str, node: int | None = None) -> list[Event]:
+        """Events that have begun and not ended, such as open anomalies."""
+        found = (event for event in tuple(self._live.open_events.values()) if event.kind == kind)
+        return [event for event in found if node is None or event.node == node]
+
+    def open_event(self, identity: str) -> Event | None:
+        """The open event of this identity."""
+        return self._live.open_events.get(identity)
+
+    def is_stale(self, signal: int) -> bool:
+        """Whether the signal has been silent for longer than its `expected_interval`."""
+        return signal in self._live.stale
+
+    def dead_letters(self, *, after: int = 0, limit: int = 100, pending_only: bool = True) -> list[DeadLetter]:
+        """Dead letters with an id above `after`; blocks."""
+        return self._past.dead_letters(after, limit, pending_only)
+
+    def pending_dead_letters(self) -> int:
+        """How many dead letters wait for somebody; blocks."""
+        return self._past.pending_dead_letters()
+
+    def resolve_dead_letters(self, ids: Sequence[int], how: str) -> int:
+        """Marks dead letters as `replayed` or `purged`; purging forgets their bytes. Their number."""
+        if ids:
+            self._journal.submit([(EntryKind.RESOLVED, Resolution(list(ids), how))]).result()
+        return len(ids)
+
+    # Following
+
+    def journal_entries(self, after: int) -> Iterator[Entry]:
+        """The durable entries behind `after`, in order, up to the last one."""
+        return self._journal.read(after)
+
+    async def wait_entries(self, after: int) -> None:
+        """Returns once there is an entry behind `after`."""
+        await self._journal.wait_beyond(after)
+
+    def position(self, name: str) -> int:
+        """How far the reader `name` of the journal has come; 0 if it never told."""
+        return self._live.positions.get(name, 0)
+
+    def subscribe_state(self, signals: NDArray[np.int32] | None = None) -> StateSubscription:
+        """Follows the state of some signals, or of all, from now on."""
+        return StateSubscription(self.state, self._journal, signals)
+
+    # Keeping house
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes on the disk, by part."""
+        store = self._store.path
+        files = (store, store.with_name(store.name + ".wal"))
+        return {
+            "journal": self._journal.size(),
+            "query_store": sum(file.stat().st_size for file in files if file.exists()),
+        }
+
+    def counts(self) -> dict[str, int]:
+        """Numbers for /metrics: entries, readings and events so far, entries that history lags behind."""
+        return {
+            "entries": self.last_seq,
+            "readings": self._live.readings,
+            "events": self.last_event_seq,
+            "history_lag_entries": self.last_seq - self._store.applied_seq,
+            "nodes": len(self.graph),
+            "signals": len(self.graph.signal_map),
+        }
+
+    def catch_up(self, timeout: float = 30.0) -> bool:
+        """Waits until history holds what is durable now; False if it takes longer than `timeout` [s]."""
+        return self._projector.catch_up(timeout)
+
+    def _checkpoint_if_due(self) -> None:
+        readings, at = self._checkpointed
+        age = time.monotonic() - at
+        if age >= CHECKPOINT_S or self._live.readings - readings >= CHECKPOINT_READINGS:
+            self._save_checkpoint()
+            self._directory.keep_reserve()
+            self._drop_old()
+
+    def _save_checkpoint(self) -> None:
+        self._checkpointed = (self._live.readings, time.monotonic())
+        if self._journal.damage is not None:
+            return
+        try:
+            self._checkpoints.save(self._live.checkpoint())
+        except OSError as error:
+            # Only the next start is slower without it: the journal has everything.
+            log.warning("no checkpoint could be written: %s", error)
+
+    def _drop_old(self) -> None:
+        passed = min([self._store.applied_seq, *self._live.positions.values()])
+        self._journal.drop_before(passed, now_ns() - int(self._options.journal_retention * NS))
+
+
+def _hash(identity: str) -> bytes:
+    return hashlib.blake2b(identity.encode(), digest_size=16).digest()
+
+
+def _hashes(identities: Sequence[str]) -> list[bytes]:
+    return [_hash(identity) for identity in identities]
+
+
+def _parts(batch: ReadingBatch | None, dead_letters: Sequence[DeadLetter]) -> list[Part]:
+    parts: list[Part] = []
+    if batch is not None and len(batch):
+        parts.append((EntryKind.READINGS, batch))
+    if dead_letters:
+        parts.append((EntryKind.DEAD_LETTERS, list(dead_letters)))
+    return parts
+
+
+def _structure_parts(change: StructureChange, before: Graph) -> list[Part]:
+    return [(EntryKind.STRUCTURE, change), (EntryKind.EVENTS, [structure_event(change, before)])]
+
+
+def _record_parts(drafts: Sequence[EventDraft], batch: ReadingBatch | None, read: tuple[str, int] | None) -> list[Part]:
+    parts: list[Part] = []
+    if drafts:
+        parts.append((EntryKind.EVENTS, list(drafts)))
+    if batch is not None and len(batch):
+        parts.append((EntryKind.READINGS, batch))
+    if read is not None:
+        parts.append(position(*read))
+    return parts
