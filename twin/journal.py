@@ -94,6 +94,7 @@ class Journal:
             except DamagedFileError as damage:
                 self.damage = self.damage or damage
                 self.last_seq = max(self.last_seq, after.first - 1 if after else 0)
+        self._recent.begin(self.last_seq)
         if self.damage is None:
             self._last_recorded = max(segment.last_recorded() for segment in self.segments[-2:])
 
@@ -108,7 +109,6 @@ class Journal:
                     self.segments[-1].open_writer()
             except StorageError as trouble:
                 self.trouble = trouble
-        self._recent.begin(self.last_seq)
         self._thread.start()
 
     # Writing

@@ -47,7 +47,7 @@ def recover(live: Live, journal: Journal, checkpoints: CheckpointFiles, store: Q
 
 def _begin_with_snapshot(live: Live, journal: Journal) -> None:
     """Without a checkpoint the newest segment that begins with a snapshot is the start."""
-    for segment in reversed(journal.segments[1:]):
+    for segment in reversed(journal.segments):
         entry = next(iter(journal.read_from_files(segment.first - 1)), None)
         if entry is not None and entry.kind is EntryKind.SNAPSHOT:
             live.restore(decode(entry.value))

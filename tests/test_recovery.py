@@ -1,0 +1,81 @@
+"""What a start makes of files that are damaged, cut short or gone."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from iotsense.twin.batch import ReadingBatch
+from iotsense.twin.errors import StorageReadOnlyError
+from iotsense.twin.model import Level
+from iotsense.twin.twin import StoreOptions, Twin
+
+OPTIONS = StoreOptions(segment_bytes=100_000)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A closed data directory: one signal, 30,000 readings in several segments."""
+    directory = tmp_path / "data"
+    with Twin.open(directory, OPTIONS) as twin:
+        twin.change(lambda edit: edit.add_signal(edit.add_node(id="line", level=Level.LINE).key, "speed"), "test")
+        for i in range(30):
+            twin.apply(ReadingBatch.of([0] * 1000, range(i * 1000, i * 1000 + 1000), [float(i)] * 1000))
+    return directory
+
+
+def check_complete(directory: Path) -> None:
+    with Twin.open(directory, OPTIONS) as twin:
+        assert twin.writable
+        assert twin.history(0, 0, 2**62).time.tolist() == list(range(30_000))
+        reading = twin.state.read(0)
+        assert reading is not None
+        assert reading.time == 29_999
+        assert twin.graph.find_signal("line.speed").index == 0
+
+
+def test_without_checkpoints_the_journal_is_enough(directory: Path) -> None:
+    shutil.rmtree(directory / "checkpoints")
+    check_complete(directory)
+
+
+def test_a_damaged_checkpoint_is_passed_over(directory: Path) -> None:
+    (newest,) = (directory / "checkpoints").glob("*.checkpoint")
+    newest.write_bytes(newest.read_bytes()[:-3] + b"\x00\x01\x02")
+    with Twin.open(directory, OPTIONS) as twin:
+        assert "fails its checksum" in twin.damage[0]
+    check_complete(directory)
+
+
+@pytest.mark.parametrize("harm", ["gone", "torn", "garbage"])
+def test_the_query_store_is_built_anew(directory: Path, harm: str) -> None:
+    store = directory / "plant.duckdb"
+    if harm == "gone":
+        store.unlink()
+    elif harm == "torn":
+        store.write_bytes(store.read_bytes()[:5000])
+    else:
+        store.write_bytes(b"garbage" * 10_000)
+    check_complete(directory)
+
+
+def test_without_its_oldest_segments_a_plant_still_starts(directory: Path) -> None:
+    oldest, *_, newest = sorted((directory / "journal").glob("*.sqlite"))
+    assert oldest != newest
+    shutil.rmtree(directory / "checkpoints")
+    for segment in sorted((directory / "journal").glob("*.sqlite"))[:-1]:
+        segment.unlink()
+    check_complete(directory)
+
+
+def test_a_journal_that_ends_too_early_refuses_writes_and_names_the_range(directory: Path) -> None:
+    newest = max((directory / "journal").glob("*.sqlite"))
+    first = int(newest.stem)
+    newest.unlink()
+    with Twin.open(directory, OPTIONS) as twin:
+        assert twin.trouble is not None
+        assert f"the entries {first} to " in twin.trouble
+        with pytest.raises(StorageReadOnlyError, match="refused because of damage"):
+            twin.apply(ReadingBatch.of([0], 1, [1.0]))
+        assert len(twin.history(0, 0, 2**62)) == 30_000
+        assert twin.graph.find("line").level is Level.LINE
