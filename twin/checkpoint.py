@@ -124,11 +124,15 @@ class CheckpointFiles:
         body = checkpoint.encode()
         path = self.directory / f"{checkpoint.seq:020d}.checkpoint"
         draft = path.with_suffix(".new")
-        with draft.open("wb") as file:
-            file.write(zlib.crc32(body).to_bytes(4, "little"))
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with draft.open("wb") as file:
+                file.write(zlib.crc32(body).to_bytes(4, "little"))
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            draft.unlink(missing_ok=True)  # on a full disk every byte is wanted back
+            raise
         draft.rename(path)
         sync_directory(self.directory)
         for old in self._paths()[KEPT:]:

@@ -74,6 +74,7 @@ class Twin:
         self._projector = Projector(self._journal, self._store, self._checkpoint_if_due, options.projection_interval)
         self._past = Past(self._live, self._journal, self._store, self._projector)
         self._projector.start()
+        directory.keep_reserve()
 
     @classmethod
     def open(cls, directory: Path | str, options: StoreOptions | None = None) -> "Twin":
