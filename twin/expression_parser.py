@@ -16,6 +16,7 @@ from .expression_values import (
     ARITHMETIC,
     COMPARISONS,
     FUNCTIONS,
+    MAX_TEXT,
     METHODS,
     Namespace,
     calculate,
@@ -45,12 +46,18 @@ _KEEPS_UNIT = frozenset({"abs", "min", "max", "round", "floor", "ceil"})
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A compiled piece: how to get its value, the value's unit if known, and whether it is a literal."""
+    """A compiled piece: how to get its value, the value's unit if known, whether it is made of literals only, and its
+    value if it is a single one."""
 
     run: Run
     unit: Unit | None = None
     literal: bool = False
-    null: bool = False
+    value: Any = ...
+
+    @property
+    def null(self) -> bool:
+        """Whether it is the literal `null`."""
+        return self.value is None
 
 
 class Parser:
@@ -198,19 +205,19 @@ class Parser:
 
     # Operands ----------------------------------------------------------------------------------------------------
 
-    def _part(self, run: Run, unit: Unit | None = None, literal: bool = False, null: bool = False) -> Part:
+    def _part(self, run: Run, unit: Unit | None = None, literal: bool = False, value: Any = ...) -> Part:
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise self._error(f"more than {MAX_PARTS} parts")
-        return Part(run, unit, literal, null)
+        return Part(run, unit, literal, value)
 
     def _postfix(self) -> Part:
         part = self._operand()
         while True:
             if self._accept("["):
-                run, index = part.run, self._expression(0).run
+                index = self._expression(0)
                 self._expect("]")
-                part = self._part(_item(run, index))
+                part = self._part(_item(part.run, index))
             elif self._is("."):
                 part = self._method(part)
             else:
@@ -222,7 +229,7 @@ class Parser:
             return self._function(token) if self._is("(") else self._name(token)
         if token.kind in (Kind.NUMBER, Kind.TEXT, Kind.CONSTANT):
             value = token.value
-            return self._part(lambda _: value, token.unit, literal=True, null=value is None)
+            return self._part(lambda _: value, token.unit, literal=True, value=value)
         if token.kind is Kind.OPERATOR and token.value == "(":
             part = self._expression(0)
             self._expect(")")
@@ -267,9 +274,7 @@ class Parser:
         token = self._take()
         if token.kind is not Kind.NAME or not self._is("("):
             raise self._error("expected a method of texts", token)
-        name, run = str(token.value), value.run
-        arguments = [part.run for part in self._arguments(token, METHODS, "method of texts")]
-        return self._part(lambda namespace: call_method(name, run(namespace), [one(namespace) for one in arguments]))
+        return self._part(_method(str(token.value), value.run, self._arguments(token, METHODS, "method of texts")))
 
     def _function(self, token: Token) -> Part:
         name, parts = str(token.value), self._arguments(token, FUNCTIONS, "function")
@@ -303,8 +308,34 @@ def _reference(name: str) -> Run:
     return plain
 
 
-def _item(value: Run, index: Run) -> Run:
-    return lambda namespace: item(value(namespace), index(namespace))
+def _item(value: Run, index: Part) -> Run:
+    position, at = index.value, index.run
+    if type(position) is not int:
+        return lambda namespace: item(value(namespace), at(namespace))
+
+    def pick(namespace: Namespace) -> Any:
+        found = value(namespace)
+        # The usual case, per message: a part of a topic.
+        if type(found) is list and len(found) > position >= 0:
+            return found[position]
+        return item(found, position)
+
+    return pick
+
+
+def _method(name: str, value: Run, arguments: list[Part]) -> Run:
+    operation, runs = METHODS[name][0], [part.run for part in arguments]
+    if not all(isinstance(part.value, str) for part in arguments):
+        return lambda namespace: call_method(name, value(namespace), [run(namespace) for run in runs])
+    texts = [part.value for part in arguments]
+
+    def call(namespace: Namespace) -> Any:
+        plain = value(namespace)
+        if type(plain) is str and len(plain) <= MAX_TEXT:
+            return operation(plain, *texts)
+        return call_method(name, plain, texts)
+
+    return call
 
 
 def _minus(value: Run) -> Run:
