@@ -2,6 +2,8 @@
 
 import contextlib
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -291,3 +293,11 @@ def test_a_broken_template_is_refused_with_its_column(text: str) -> None:
 def test_a_template_without_its_values_does_not_render(text: str) -> None:
     with pytest.raises(IoTSenseError, match="template"):
         compile_template(text).render({"none": None, "list": [1], "topic": "a/b"})
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "expressions.md").read_text()
+
+
+@pytest.mark.parametrize(("text", "value"), re.findall(r"^\| `(.+)` \| `(.+)` \|$", PAGE, re.MULTILINE))
+def test_the_examples_of_the_page_are_true(text: str, value: str) -> None:
+    assert compile_expression(text).evaluate({}) == compile_expression(value).evaluate({})

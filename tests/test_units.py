@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+
 from iotsense.twin.errors import InvalidValueError
 from iotsense.twin.units import Unit, conversion, convertible, known_units, parse_quantity, parse_unit
 
@@ -180,3 +182,10 @@ def test_naming_a_unit_does_not_load_pint() -> None:
         "import sys; from iotsense.twin.units import parse_unit; parse_unit('CEL'); sys.exit('pint' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_the_page_lists_every_unit_with_its_codes() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "units.md").read_text()
+    for unit in known_units():
+        ucum, unece = (f"`{code}`" if code else "" for code in (unit.ucum, unit.unece))
+        assert f"| `{unit.name}` | {unit.symbol} | {ucum} | {unece} |" in page
