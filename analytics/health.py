@@ -1,0 +1,107 @@
+"""Health of components and of what contains them: 0 (worst) to 100, from their open anomalies.
+
+The arithmetic, also told in docs/health.md:
+
+- Of the anomalies that one rule has open on one signal only the worst counts: critical supersedes warning.
+- A critical one takes away 60 percent of what is left, a warning 25 percent: 100 * 0.4^criticals * 0.75^warnings.
+- Warnings alone never bring a component below 50.
+- What contains components is as healthy as its least healthy part (and its own anomalies, by the same arithmetic).
+"""
+
+from collections.abc import Iterable
+
+from ..twin.graph import HEALTH, Graph
+from ..twin.graph_edit import GraphEdit
+from ..twin.model import DataType, Level, Role
+from .anomalies import Anomaly, OpenAnomalies
+
+BEST = 100.0
+HEALTHY_FROM = 80.0
+WARNING_FROM = 50.0
+_LEFT_BY_CRITICAL = 0.4
+_LEFT_BY_WARNING = 0.75
+
+
+def health_score(anomalies: Iterable[Anomaly]) -> float:
+    """The score of a component with these open anomalies [percent], rounded to a tenth."""
+    worst: dict[tuple[str, int], str] = {}
+    for anomaly in anomalies:
+        about = (anomaly.rule, anomaly.signal)
+        if worst.get(about) != "critical":
+            worst[about] = anomaly.severity
+    criticals = sum(severity == "critical" for severity in worst.values())
+    warned = max(WARNING_FROM, BEST * _LEFT_BY_WARNING ** (len(worst) - criticals))
+    return round(warned * _LEFT_BY_CRITICAL**criticals, 1)
+
+
+def health_status(score: float) -> str:
+    """`healthy` from 80 on, `warning` from 50 on, `critical` below."""
+    if score >= HEALTHY_FROM:
+        return "healthy"
+    return "warning" if score >= WARNING_FROM else "critical"
+
+
+def nodes_with_health(graph: Graph) -> dict[int, None]:
+    """The keys of all components and of everything that contains them, ancestors behind their parts."""
+    components = list(graph.nodes(level=Level.COMPONENT))
+    keys = {node.key: None for node in components}
+    for node in components:
+        for ancestor in graph.ancestors(node.key):
+            keys.pop(ancestor.key, None)
+            keys[ancestor.key] = None
+    return keys
+
+
+def add_health_signals(edit: GraphEdit) -> int:
+    """Gives every component, and what contains it, the derived signal `health`; how many were missing."""
+    missing = [key for key in nodes_with_health(edit.graph) if edit.graph.signal_of(key, HEALTH) is None]
+    for key in missing:
+        edit.add_signal(
+            key,
+            HEALTH,
+            role=Role.DERIVED,
+            unit="percent",
+            data_type=DataType.NUMBER,
+            low=0.0,
+            high=BEST,
+            stepped=True,
+        )
+    return len(missing)
+
+
+class HealthBook:
+    """The present health of every component that has spoken, and of what contains it."""
+
+    def __init__(self, graph: Graph, anomalies: OpenAnomalies, scores: dict[int, float]) -> None:
+        """`scores` is what was last told, by node key; a component that never spoke has none."""
+        self._graph = graph
+        self._anomalies = anomalies
+        self.scores = scores
+
+    def rebase(self, graph: Graph) -> list[int]:
+        """Takes a new revision of the graph; the nodes whose health is another there, parts before the whole."""
+        self._graph = graph
+        self.scores = {key: score for key, score in self.scores.items() if key in graph.node_map}
+        return [key for key in nodes_with_health(graph) if self._recompute(key)]
+
+    def update(self, component: int) -> list[int]:
+        """A component spoke for the first time, or its anomalies changed; the nodes whose health is another now."""
+        if component not in self._graph.node_map:
+            return []
+        changed = [component] if self._recompute(component, spoke=True) else []
+        for ancestor in self._graph.ancestors(component):
+            if not self._recompute(ancestor.key):
+                break
+            changed.append(ancestor.key)
+        return changed
+
+    def _recompute(self, key: int, spoke: bool = False) -> bool:
+        parts = [self.scores[part] for child in self._graph.children(key) if (part := child.key) in self.scores]
+        own = self._anomalies.of(key)
+        if not (parts or own or spoke or key in self.scores):
+            return False
+        score = min([health_score(own), *parts])
+        if self.scores.get(key) == score:
+            return False
+        self.scores[key] = score
+        return True

@@ -1,0 +1,217 @@
+"""Rules of the definition, compiled against the graph: which limit watches which signal."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..twin.durations import parse_duration
+from ..twin.errors import InvalidValueError, IoTSenseError
+from ..twin.graph import Graph
+from ..twin.model import Level, Node, Role, Signal
+from ..twin.times import NS
+from ..twin.units import conversion
+from .threshold import OPERATORS, Limits
+
+VALUE = "value"
+RATE_OF_CHANGE = "rate_of_change"
+METRICS = (VALUE, RATE_OF_CHANGE)
+SEVERITIES = ("warning", "critical")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One limit of a rule. threshold and hysteresis in `unit` (None: the signal's own); window [ns] of a rate."""
+
+    number: int
+    metric: str
+    operator: str
+    threshold: float | str | bool
+    severity: str
+    hysteresis: float = 0.0
+    window: int | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A threshold rule; `version` is a digest of its content, so that a changed rule is told from the one before."""
+
+    name: str
+    version: str
+    sensor: str
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One condition of one rule on one signal; threshold and hysteresis in the signal's unit."""
+
+    rule: Rule
+    condition: Condition
+    signal: Signal
+    signal_id: str
+    component: int
+    threshold: float
+    hysteresis: float
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        """What tells the watch from all others, restarts included."""
+        return (self.rule.name, self.rule.version, self.condition.number, self.signal.index)
+
+
+@dataclass(slots=True)
+class WatchTable:
+    """All watches in the order of their signals, and columns `(n_watches,)` for evaluating them at once.
+
+    The watches of signal `i` are `first[i]` to `first[i] + count[i] - 1`; `problems` names rules that cannot be used.
+    """
+
+    watches: list[Watch]
+    first: NDArray[np.int64]
+    count: NDArray[np.int64]
+    limits: Limits
+    is_rate: NDArray[np.bool_]
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def parse_rules(definition: Mapping[str, Any]) -> tuple[list[Rule], dict[str, str]]:
+    """The threshold rules of an applied definition, and what is wrong with those that cannot be used, by name.
+
+    Rules of other types belong to other detectors and are left out.
+    """
+    rules: list[Rule] = []
+    problems: dict[str, str] = {}
+    section = definition.get("anomaly_detection") or {}
+    for number, raw in enumerate(section.get("rules") or ()):
+        name = str(raw.get("name") or f"rule {number + 1}")
+        if raw.get("type") != "threshold" or raw.get("enabled") is False:
+            continue
+        try:
+            rules.append(_rule(name, raw))
+        except (IoTSenseError, KeyError, TypeError, ValueError) as error:
+            problems[name] = f"missing {error}" if isinstance(error, KeyError) else str(error)
+    return rules, problems
+
+
+def _rule(name: str, raw: Mapping[str, Any]) -> Rule:
+    content = json.dumps(raw, sort_keys=True, default=str).encode()
+    version = hashlib.blake2b(content, digest_size=4).hexdigest()
+    conditions = tuple(_condition(number, each) for number, each in enumerate(raw["conditions"]))
+    return Rule(name, version, str(raw["sensor"]), conditions)
+
+
+def _condition(number: int, raw: Mapping[str, Any]) -> Condition:
+    metric, operator, severity = raw.get("metric", VALUE), raw["operator"], raw.get("severity", "warning")
+    for given, known in ((metric, METRICS), (operator, OPERATORS), (severity, SEVERITIES)):
+        if given not in known:
+            raise InvalidValueError(f"{given!r} is none of {', '.join(known)}")
+    window = raw.get("window")
+    if metric == RATE_OF_CHANGE and window is None:
+        raise InvalidValueError("a rate of change needs a window, such as 5m")
+    return Condition(
+        number,
+        metric,
+        operator,
+        raw["threshold"],
+        severity,
+        float(raw.get("hysteresis") or 0.0),
+        None if window is None else round(parse_duration(window) * NS),
+        raw.get("unit"),
+    )
+
+
+class SensorIndex:
+    """Sensors by what a rule may call them: id (dotted or its ending), name or type."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._by_word: defaultdict[str, dict[int, Node]] = defaultdict(dict)
+        for node in graph.nodes(level=Level.SENSOR):
+            for word in {node.short_id, node.name, node.type or node.name}:
+                self._by_word[word][node.key] = node
+
+    def signals(self, word: str) -> Iterator[Signal]:
+        """The measured signals of every sensor of that id, name or type, in the order in which they came.
+
+        A dotted word is an id or the end of one. A component's own signal (`conveyor_1.speed`) is found too.
+        """
+        nodes = dict(self._by_word.get(word, {}))
+        if "." in word:
+            nodes |= {node.key: node for node in self._graph.candidates(word) if node.level is Level.SENSOR}
+        for key in sorted(nodes):
+            yield from self._graph.signals_of(key)
+        if not nodes and "." in word:
+            yield self._graph.find_signal(word)
+
+
+def compile_watches(graph: Graph) -> WatchTable:
+    """Finds the signals of every rule; a rule that fits no sensor yet is no mistake, a sensor may be discovered."""
+    rules, problems = parse_rules(graph.definition)
+    index = SensorIndex(graph) if rules else None
+    watches: list[Watch] = []
+    for rule in rules:
+        assert index is not None
+        try:
+            watches.extend(_watches(rule, graph, index))
+        except IoTSenseError as error:
+            problems[rule.name] = str(error)
+    watches.sort(key=lambda watch: watch.signal.index)
+    return _table(watches, graph.signal_count, problems)
+
+
+def _watches(rule: Rule, graph: Graph, index: SensorIndex) -> list[Watch]:
+    return [
+        Watch(
+            rule,
+            condition,
+            signal,
+            graph.signal_id(signal),
+            _component_of(graph, signal),
+            _in_unit_of(signal, condition, condition.threshold, difference=condition.metric == RATE_OF_CHANGE),
+            _in_unit_of(signal, condition, condition.hysteresis, difference=True),
+        )
+        for signal in index.signals(rule.sensor)
+        for condition in rule.conditions
+        if signal.role is not Role.SIMULATED
+    ]
+
+
+def _component_of(graph: Graph, signal: Signal) -> int:
+    node = graph.node(signal.node)
+    return node.parent if node.level is Level.SENSOR and node.parent is not None else node.key
+
+
+def _in_unit_of(signal: Signal, condition: Condition, amount: float | str | bool, difference: bool) -> float:
+    """A threshold in the signal's unit; a text is the code of one of its labels, a difference has no offset."""
+    if isinstance(amount, str):
+        if amount not in signal.labels:
+            raise InvalidValueError(f"{amount!r} is none of the signal's labels: {', '.join(signal.labels) or 'none'}")
+        return float(signal.labels.index(amount))
+    if condition.unit is None or signal.unit is None or condition.unit == signal.unit:
+        return float(amount)
+    convert = conversion(condition.unit, signal.unit)
+    return float(amount) * convert.scale if difference else convert(float(amount))
+
+
+def _table(watches: Sequence[Watch], signal_count: int, problems: dict[str, str]) -> WatchTable:
+    signals = np.array([watch.signal.index for watch in watches], dtype=np.int64)
+    count = np.bincount(signals, minlength=signal_count)
+    return WatchTable(
+        watches=list(watches),
+        first=np.cumsum(count) - count,
+        count=count,
+        limits=Limits(
+            np.array([OPERATORS.index(watch.condition.operator) for watch in watches], dtype=np.int8),
+            np.array([watch.threshold for watch in watches], dtype=np.float64),
+            np.array([watch.hysteresis for watch in watches], dtype=np.float64),
+        ),
+        is_rate=np.array([watch.condition.metric == RATE_OF_CHANGE for watch in watches], dtype=np.bool_),
+        problems=problems,
+    )
