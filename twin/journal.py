@@ -18,7 +18,7 @@ from .batch import ReadingBatch
 from .entry import Entry, EntryKind, pack, unpack
 from .errors import DamagedFileError, OverloadedError, StorageError, StorageReadOnlyError
 from .recent import RecentEntries
-from .segment import Row, Segment
+from .segment import Row, Segment, sync_directory
 from .times import now_ns
 
 Part = tuple[EntryKind, Any]
@@ -81,7 +81,8 @@ class Journal:
     # Opening
 
     def _open_segments(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(exist_ok=True)
+        sync_directory(self.directory.parent)
         self.segments = [Segment(path, int(path.stem)) for path in sorted(self.directory.glob("*.sqlite"))]
         if len(self.segments) > 1 and self.segments[-1].extent()[1] == 0:
             self.segments.pop().drop()  # a crash came between making the file and its first entry

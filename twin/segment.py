@@ -106,13 +106,15 @@ class Segment:
 
     def extent(self) -> tuple[int, int]:
         """The last entry's number (`first - 1` if there is none) and the number of entries."""
+        if not self._query("SELECT 1 FROM sqlite_master WHERE name = 'seal'"):
+            return self.first - 1, 0  # a crash came while the file was made
         last, count = self._query("SELECT max(seq), count(*) FROM entry")[0]
         return (self.first - 1 if last is None else last), count
 
     def check(self, next_first: int | None) -> int:
         """The last entry's number; raises DamagedFileError that names the range if entries are missing."""
         last, count = self.extent()
-        sealed = self._query("SELECT last, count FROM seal")
+        sealed = self._query("SELECT last, count FROM seal") if count else []
         expected = next_first - 1 if next_first is not None else last
         if sealed:
             expected = max(expected, sealed[0][0])
@@ -128,8 +130,10 @@ class Segment:
 
     def last_recorded(self) -> int:
         """When the last entry was recorded [ns]; 0 if there is none."""
+        if not self.extent()[1]:
+            return 0
         found = self._query("SELECT recorded FROM entry ORDER BY seq DESC LIMIT 1")
-        return int(found[0][0]) if found else 0
+        return int(found[0][0])
 
     def has_identity(self, hash: bytes, since: int) -> bool:
         """Whether a message of this identity was journalled here at `since` [ns] or later."""
