@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from analytics_fixtures import RISE, SPIKE, T0, S, anomaly_events, health, index, plant, say, set_rules, settle
+
 from iotsense.analytics.monitor import Monitor
 from iotsense.analytics.rate import RateWindow
 from iotsense.twin.batch import ReadingBatch
@@ -105,7 +106,9 @@ def test_a_fast_rise_is_found_by_its_rate(tmp_path: Path) -> None:
         assert event.data["window_s"] == 300.0
 
 
-@pytest.mark.parametrize("word", ["motor_temperature", "l1.m1.motor_temperature", "m1.motor_temperature", "temperature"])
+@pytest.mark.parametrize(
+    "word", ["motor_temperature", "l1.m1.motor_temperature", "m1.motor_temperature", "temperature"]
+)
 def test_a_rule_names_sensors_by_id_ending_or_type(tmp_path: Path, word: str) -> None:
     with watched(tmp_path, SPIKE | {"sensor": word}) as (twin, monitor):
         assert monitor.watch_count == (2 if "m1" in word else 4)
@@ -116,7 +119,7 @@ def test_a_rule_names_sensors_by_id_ending_or_type(tmp_path: Path, word: str) ->
 
 def test_a_restart_goes_on_exactly_where_it_stopped(tmp_path: Path) -> None:
     with watched(tmp_path, SPIKE, RISE) as (twin, monitor):
-        say(twin, M1, (0, 79.0), (120, 90.0))
+        say(twin, M1, (0, 79.0), (120, 85.0))
         settle(monitor)
         before = len(twin.events())
         seen = monitor.anomalies()

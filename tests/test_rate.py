@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from iotsense.analytics.rate import RESOLUTION, RateWindow
 
 S = 1_000_000_000

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from iotsense.analytics.threshold import OPERATORS, Limits
 
 
