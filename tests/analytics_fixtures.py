@@ -1,4 +1,4 @@
-"""A small plant for tests of analytics: one line of two machines with a few sensors, and rules put into its definition."""
+"""A small plant for tests of analytics: a line of two machines with a few sensors, and rules in its definition."""
 
 from pathlib import Path
 from typing import Any
