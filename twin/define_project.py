@@ -1,0 +1,61 @@
+"""A project: all sections of all documents together."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from .define_anomalies import AnomalyDetection
+from .define_config import IotsenseConfig
+from .define_edge import EdgeComputing
+from .define_ingestion import SensorIngestion
+from .define_maintenance import MaintenanceActions, PredictiveMaintenance
+from .define_normalization import Normalization
+from .define_oee import OeeTracking
+from .define_operations import TwinOperations
+from .define_twins import Area, DigitalTwin, Enterprise, Site
+from .define_types import Model
+from .errors import InvalidValueError
+
+
+class Project(Model):
+    """A plant and its service, as defined. Sections that no document has are empty."""
+
+    enterprise: list[Enterprise] = []
+    """The enterprise, or several."""
+    site: list[Site] = []
+    """The site, or several."""
+    area: list[Area] = []
+    """The areas."""
+    digital_twins: list[DigitalTwin] = []
+    """Digital twins: lines with components, sensors and relationships."""
+    sensor_ingestion: SensorIngestion = SensorIngestion()
+    """Where readings come from."""
+    normalization: Normalization = Normalization()
+    """How readings are brought to common units, times and metadata."""
+    anomaly_detection: AnomalyDetection = AnomalyDetection()
+    """What is watched, and when it is an anomaly."""
+    predictive_maintenance: PredictiveMaintenance = PredictiveMaintenance()
+    """Models that foresee failures."""
+    maintenance_actions: MaintenanceActions = MaintenanceActions()
+    """What is done when something is foreseen."""
+    twin_operations: TwinOperations = TwinOperations()
+    """Synchronisation, what-if simulation, replay."""
+    edge_computing: EdgeComputing = EdgeComputing()
+    """What is computed near the machines."""
+    oee_tracking: OeeTracking = OeeTracking()
+    """Overall equipment effectiveness."""
+    iotsense: IotsenseConfig = IotsenseConfig()
+    """The configuration of the service."""
+
+    def sections(self) -> dict[str, Any]:
+        """Canonical JSON by section: without what is at its default; `from_sections` reads it back equal."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+    @classmethod
+    def from_sections(cls, sections: Mapping[str, Any]) -> Self:
+        """The project that `sections` wrote. Raises InvalidValueError if it did not."""
+        try:
+            return cls.model_validate(dict(sections))
+        except ValidationError as error:
+            raise InvalidValueError(f"these sections are no project: {error}") from None
