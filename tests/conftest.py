@@ -1,0 +1,55 @@
+"""What all tests share: `needs("mosquitto")`, and a loud word about what could not be tested.
+
+Where a needed program is missing a test is skipped, and the summary says so; under CI=true it fails instead.
+"""
+
+import os
+from collections import defaultdict
+
+import pytest
+import servers
+from mosquitto_fixtures import mosquitto
+
+__all__ = ["mosquitto"]
+
+_left_out: dict[str, list[str]] = defaultdict(list)
+
+
+def _strict() -> bool:
+    return os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuses a misspelt server, which would otherwise look like a missing one."""
+    for item in items:
+        for name in _needed(item):
+            if name not in servers.PROGRAMS:
+                raise pytest.UsageError(f"{item.nodeid} needs {name!r}; known are {', '.join(servers.PROGRAMS)}")
+
+
+# Before fixtures are set up, or one that starts a missing server would fail first.
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    missing = [name for name in _needed(item) if servers.find(name) is None]
+    if not missing:
+        return
+    reason = f"{', '.join(missing)} is not on this machine; `make services` installs it"
+    if _strict():
+        pytest.fail(reason, pytrace=False)
+    for name in missing:
+        _left_out[name].append(item.nodeid)
+    pytest.skip(reason)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not _left_out:
+        return
+    terminalreporter.section("NOT TESTED: SERVERS ARE MISSING", sep="!", red=True, bold=True)
+    for name, tests in sorted(_left_out.items()):
+        modules = sorted({test.partition("::")[0] for test in tests})
+        terminalreporter.line(f"{name}: {len(tests)} tests left out in {', '.join(modules)}", red=True)
+    terminalreporter.line("`make services` installs them; with CI=true a missing server is a failure.", red=True)
+
+
+def _needed(item: pytest.Item) -> list[str]:
+    return [str(name) for marker in item.iter_markers("needs") for name in marker.args]

@@ -1,0 +1,50 @@
+"""Programs that tests talk to: where they are, and how to bring them."""
+
+import functools
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+# The name in `needs("...")` -> programs, any one of which will do. scripts/services.sh installs them.
+PROGRAMS: dict[str, tuple[str, ...]] = {
+    "mosquitto": ("mosquitto",),
+    "mosquitto-clients": ("mosquitto_pub",),
+    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "gcc": ("gcc",),
+}
+
+# Debian keeps servers where an ordinary user's PATH does not look.
+_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+
+
+@functools.cache
+def find(name: str) -> Path | None:
+    """The program that serves as `name`, or None if this machine has none; KeyError for an unknown name."""
+    paths = (shutil.which(program, path=_PATH) for program in PROGRAMS[name])
+    found = next((Path(path) for path in paths if path), None)
+    if name == "gcc" and found and not _compiles(found):
+        return None
+    return found
+
+
+def program(name: str) -> str:
+    """The path of a program that the test is marked to need."""
+    found = find(name)
+    assert found is not None, f"mark the test with needs({name!r})"
+    return str(found)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _compiles(gcc: Path) -> bool:
+    # Without the C library's headers the compiler is there, but of no use.
+    check = [str(gcc), "-x", "c", "-fsyntax-only", "-"]
+    return subprocess.run(check, input=b"#include <stdio.h>\n", capture_output=True).returncode == 0
