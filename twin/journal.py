@@ -1,12 +1,14 @@
 """The journal: everything, in the order in which we learned it. It is the only truth; all else is projected from it.
 
-One thread writes. Whoever submits while a commit is under way is taken along by the next one (group commit), so a slow
-disk makes commits larger, not the queue longer. An entry is shown to readers only after it is durable.
+One thread writes at a time: the journal's own, or a caller who waits anyway and finds nobody at it. Whoever submits
+while a commit is under way is taken along by the next one (group commit), so a slow disk makes commits larger, not the
+queue longer. An entry is shown to readers only after it is durable.
 """
 
 import asyncio
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -26,6 +28,7 @@ SEGMENT_BYTES = 256 << 20
 PENDING_BYTES = 64 << 20
 GROUP_BYTES = 256 << 10
 _READ_ROWS = 64
+GATHER_S = 0.002
 _PART_BYTES = 512  # what a part that is not readings is counted as, for the bounds
 
 
@@ -67,6 +70,8 @@ class Journal:
         self._pending: deque[_Submission] = deque()
         self._pending_bytes = 0
         self._wake = threading.Condition()
+        self._turn = threading.Lock()
+        self._last_commit = (0, 0.0)
         self._closing = False
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._recent = RecentEntries()
@@ -121,13 +126,30 @@ class Journal:
         """
         future: Future[int] = Future()
         self._enqueue(_Submission(parts, identities, _size(parts), None, future))
+        self._call_writer()
         return future
+
+    def write(self, parts: Sequence[Part], identities: Sequence[bytes] = ()) -> int:
+        """Appends parts as one transaction, and returns its last entry's number when it is durable."""
+        future: Future[int] = Future()
+        self._enqueue(_Submission(parts, identities, _size(parts), None, future))
+        # Handing over to another thread and back costs as much as the commit; who finds nobody at it commits himself.
+        if self._turn.acquire(blocking=False):
+            try:
+                while not future.done() and (group := self._next_group()):
+                    self._try_commit(group)
+            finally:
+                self._turn.release()
+        if self._pending or not future.done():
+            self._call_writer()
+        return future.result()
 
     async def append(self, parts: Sequence[Part], identities: Sequence[bytes] = ()) -> int:
         """The same for coroutines: returns when the parts are durable."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = loop.create_future()
         self._enqueue(_Submission(parts, identities, _size(parts), loop, future))
+        self._call_writer()
         return await future
 
     def _enqueue(self, submission: _Submission) -> None:
@@ -140,34 +162,55 @@ class Journal:
                 raise OverloadedError("the journal cannot keep up; nothing was accepted")
             self._pending.append(submission)
             self._pending_bytes += submission.size
+
+    def _call_writer(self) -> None:
+        with self._wake:
             self._wake.notify()
 
     def _run(self) -> None:
-        while group := self._next_group():
-            try:
-                self._commit(group)
-            except StorageError as error:
-                self.trouble = error
-                self._settle(group, error)
-            except Exception as error:
-                # The supervisor of the one writing thread: were it to die, every caller would wait for ever.
-                self.trouble = StorageReadOnlyError(f"the journal failed: {error!r}")
-                self.trouble.__cause__ = error
-                self._settle(group, self.trouble)
+        while self._wait_for_work():
+            with self._turn:
+                while group := self._next_group():
+                    self._try_commit(group)
+
+    def _wait_for_work(self) -> bool:
+        with self._wake:
+            while not self._pending and not self._closing:
+                self._wake.wait()
+            return bool(self._pending)
 
     def _next_group(self) -> _Group | None:
+        self._gather()
         with self._wake:
-            while not self._pending:
-                if self._closing:
-                    return None
-                self._wake.wait()
             group = _Group()
             while self._pending and group.size < GROUP_BYTES:
                 submission = self._pending.popleft()
                 group.submissions.append(submission)
                 group.size += submission.size
             self._pending_bytes -= group.size
-            return group
+            return group if group.submissions else None
+
+    def _gather(self) -> None:
+        """Callers who were just told come back in a moment: a short wait lets all of them share the next commit."""
+        callers, took = self._last_commit
+        if callers > 1:
+            deadline = time.monotonic() + min(GATHER_S, took / 2)
+            while 0 < len(self._pending) < callers and time.monotonic() < deadline:
+                time.sleep(0.0001)
+
+    def _try_commit(self, group: _Group) -> None:
+        began = time.monotonic()
+        try:
+            self._commit(group)
+        except StorageError as error:
+            self.trouble = error
+            self._settle(group, error)
+        except Exception as error:
+            # The supervisor of the writing: were an error to escape, every other caller would wait for ever.
+            self.trouble = StorageReadOnlyError(f"the journal failed: {error!r}")
+            self.trouble.__cause__ = error
+            self._settle(group, self.trouble)
+        self._last_commit = (len(group.submissions), time.monotonic() - began)
 
     def _commit(self, group: _Group) -> None:
         segment = self._segment_for_writing()
@@ -192,7 +235,7 @@ class Journal:
         last = self.segments[-1]
         if not last.writable:
             last.open_writer()
-        elif last.size() > self._segment_bytes:
+        elif last.written > self._segment_bytes:
             return self._roll(last)
         return last
 
@@ -301,6 +344,8 @@ class Journal:
             self._wake.notify()
         if self._thread.is_alive():
             self._thread.join()
+        with self._turn:
+            pass  # a caller who commits himself is let finish
 
     def close(self) -> None:
         """Stops, and closes the files."""

@@ -47,7 +47,10 @@ def translated(path: Path) -> Iterator[None]:
 
 
 class Segment:
-    """The entries from `first` on. One thread appends; any thread reads, over a connection of its own."""
+    """The entries from `first` on. One thread at a time appends; any reads, over a connection of its own.
+
+    `written` is about how many bytes it holds.
+    """
 
     def __init__(self, path: Path, first: int) -> None:
         self.path = path
@@ -55,6 +58,7 @@ class Segment:
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._reading = threading.Lock()
+        self.written = 0
 
     def open_writer(self) -> None:
         """Opens the file for appending, makes it if need be, and makes its directory entry durable."""
@@ -66,12 +70,14 @@ class Segment:
                 writer.execute("PRAGMA journal_mode=WAL")
                 # FULL: a commit has returned only after its sync; with NORMAL the last commits die with the power.
                 writer.execute("PRAGMA synchronous=FULL")
-                writer.execute("PRAGMA wal_autocheckpoint=2048")
+                # 4 MB: writing over a short log is quicker than growing a long one, and a start replays less.
+                writer.execute("PRAGMA wal_autocheckpoint=512")
                 writer.executescript(_SCHEMA)
             except sqlite3.Error:
                 writer.close()
                 raise
         self._writer = writer
+        self.written = self.size()
         sync_directory(self.path.parent)
 
     @property
@@ -89,6 +95,7 @@ class Segment:
             if identities:
                 writer.executemany("INSERT OR REPLACE INTO identity VALUES (?, ?)", identities)
             writer.execute("COMMIT")
+            self.written += sum(len(row.payload) for row in rows)
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 if writer.in_transaction:

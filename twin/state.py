@@ -58,7 +58,8 @@ class TwinState:
 
     def apply(self, batch: ReadingBatch, seq: int) -> None:
         """Takes in a journalled batch; of two readings with one time the later recorded wins."""
-        if len(batch) > 1 and np.any(np.diff(batch.time) < 0):
+        time = batch.time
+        if (time[1:] < time[:-1]).any():
             # Assigning to repeated indexes keeps the last row, so the newest must stand last.
             batch = batch.take(np.argsort(batch.time, kind="stable"))
         with self._lock:

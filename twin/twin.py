@@ -165,7 +165,7 @@ class Twin:
 
         Raises StorageError (nothing was kept), OverloadedError (nothing was accepted).
         """
-        return self.submit(batch).result()
+        return self._journal.write(_parts(batch, ()))
 
     def submit(
         self,
@@ -199,7 +199,7 @@ class Twin:
             result = build(edit)
             change = edit.change()
             if change is not None:
-                self._journal.submit(_structure_parts(change, before)).result()
+                self._journal.write(_structure_parts(change, before))
             return result
 
     async def change_async(self, build: Callable[[GraphEdit], T], author: str) -> T:
@@ -213,7 +213,7 @@ class Twin:
         position: tuple[str, int] | None = None,
     ) -> int:
         """Events, derived readings, and how far their author has read the journal, as one transaction."""
-        return self._journal.submit(_record_parts(drafts, batch, position)).result()
+        return self._journal.write(_record_parts(drafts, batch, position))
 
     async def record_async(
         self,
@@ -301,7 +301,7 @@ class Twin:
     def resolve_dead_letters(self, ids: Sequence[int], how: str) -> int:
         """Marks dead letters as `replayed` or `purged`; purging forgets their bytes. Their number."""
         if ids:
-            self._journal.submit([(EntryKind.RESOLVED, Resolution(list(ids), how))]).result()
+            self._journal.write([(EntryKind.RESOLVED, Resolution(list(ids), how))])
         return len(ids)
 
     # Following
