@@ -1,0 +1,77 @@
+"""Errors as GraphQL tells them: ours with a code and what helps, everything else masked and logged."""
+
+import logging
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from strawberry.extensions import MaskErrors
+
+from graphql import GraphQLError
+
+from ..twin import errors
+from .context import Budget, Request
+
+log = logging.getLogger("iotsense.graphql")
+
+CODES: tuple[tuple[type[errors.IoTSenseError], str], ...] = (
+    (errors.AmbiguousIdError, "AMBIGUOUS"),
+    (errors.NotFoundError, "NOT_FOUND"),
+    (errors.InvalidValueError, "INVALID_VALUE"),
+    (errors.ConflictError, "CONFLICT"),
+    (errors.OverloadedError, "OVERLOADED"),
+    (errors.StorageFullError, "STORAGE_FULL"),
+    (errors.StorageError, "STORAGE"),
+    (errors.IoTSenseError, "FAILED"),
+)
+
+
+class PlainErrors(MaskErrors):
+    """Puts a code on every error and hides the text of those that are not meant for the reader.
+
+    Each operation begins with a budget of its own.
+    """
+
+    def on_operation(self) -> Iterator[None]:
+        """Before and after an operation."""
+        request = self.execution_context.context
+        if isinstance(request, Request):
+            request.budget = Budget()
+        yield from super().on_operation()
+
+    def _process_errors(self, errors: list[GraphQLError]) -> list[GraphQLError]:
+        return [plain(error) for error in errors]
+
+
+def plain(error: GraphQLError) -> GraphQLError:
+    """The error as its reader should see it."""
+    cause = _cause(error)
+    if cause is None:
+        return _with(error, error.message, {"code": "BAD_REQUEST"} | dict(error.extensions or {}))
+    if isinstance(cause, errors.IoTSenseError):
+        return _with(error, str(cause), _extensions(cause))
+    number = uuid.uuid4().hex[:12]
+    log.error("a resolver failed (%s) at %s", number, error.path, exc_info=cause)
+    return _with(error, f"internal error {number}; the service's log tells more", {"code": "INTERNAL"})
+
+
+def _cause(error: GraphQLError) -> BaseException | None:
+    cause: BaseException | None = error.original_error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    return cause
+
+
+def _extensions(error: errors.IoTSenseError) -> dict[str, Any]:
+    extensions: dict[str, Any] = {"code": next(code for kind, code in CODES if isinstance(error, kind))}
+    if isinstance(error, errors.AmbiguousIdError):
+        extensions["candidates"] = error.candidates
+    if isinstance(error, errors.InvalidValueError) and error.field is not None:
+        extensions["field"] = error.field
+    if isinstance(error, errors.OverloadedError):
+        extensions["retryAfter"] = error.retry_after
+    return extensions
+
+
+def _with(error: GraphQLError, message: str, extensions: dict[str, Any]) -> GraphQLError:
+    return GraphQLError(message, error.nodes, error.source, error.positions, error.path, extensions=extensions)

@@ -1,0 +1,155 @@
+"""The questions."""
+
+import asyncio
+from collections.abc import Iterator
+from itertools import islice
+
+import strawberry
+from strawberry.types import Info
+
+from ..twin import model
+from ..twin.errors import InvalidValueError
+from ..twin.model import Level
+from .context import Request
+from .event_type import Anomaly, Event
+from .field import field
+from .node_type import Node, Relationship, check_first
+from .scalars import Long
+from .service_type import Service, Source
+from .signal_type import Signal
+from .view import View
+from .words import HealthStatus
+
+MOST_NODES = 500
+Ask = Info[Request, None]
+
+
+@strawberry.type(description="Where a page ends, and whether there is more.")
+class PageInfo:
+    end_cursor: str | None = strawberry.field(description="Give it as `after` to get the next page.")
+    has_next_page: bool
+
+
+@strawberry.type(description="A page of nodes.")
+class NodePage:
+    nodes: list[Node]
+    total_count: int = strawberry.field(description="How many there are on all pages.")
+    page_info: PageInfo
+
+
+@strawberry.type
+class Query:
+    @field
+    def twin(self, info: Ask, id: strawberry.ID) -> Node | None:
+        """A twin: a line, or an area that holds components itself."""
+        view = View(info.context)
+        return Node.of(view, view.twin_node(id))
+
+    @field
+    def twins(self, info: Ask) -> list[Node]:
+        """All twins."""
+        view = View(info.context)
+        return [Node.of(view, node) for node in view.graph.twins()]
+
+    @field
+    def node(self, info: Ask, id: strawberry.ID) -> Node | None:
+        """The node of this id, or of this ending of an id where only one has it."""
+        view = View(info.context)
+        return Node.of(view, view.find(id))
+
+    @field
+    def nodes(
+        self,
+        info: Ask,
+        level: list[Level] | None = None,
+        type: str | None = None,
+        health: list[HealthStatus] | None = None,
+        search: str | None = None,
+        ids: list[strawberry.ID] | None = None,
+        first: int = 100,
+        after: str | None = None,
+    ) -> NodePage:
+        """Nodes in the order in which they came, narrowed by what is given; 100 unless told."""
+        check_first(first, MOST_NODES)
+        view = View(info.context)
+        start = _cursor(after)
+        given = view.graph.nodes() if ids is None else iter([view.find(id) for id in ids])
+        found = [node for node in given if _fits(node, level, type, search)]
+        if health is not None:
+            found = [node for node in found if view.health(node)[1] in health]
+        page = list(islice(_behind(found, start), first + 1))
+        shown = [Node.of(view, node) for node in page[:first]]
+        end = str(page[:first][-1].key) if shown else after
+        return NodePage(
+            nodes=shown, total_count=len(found), page_info=PageInfo(end_cursor=end, has_next_page=len(page) > first)
+        )
+
+    @field
+    def signal(self, info: Ask, id: strawberry.ID) -> Signal | None:
+        """A signal: line.component.sensor, component.speed, component.health ..."""
+        view = View(info.context)
+        return Signal.of(view, view.graph.find_signal(id))
+
+    @field
+    def relationships(self, info: Ask, type: str | None = None) -> list[Relationship]:
+        """All relationships, of one type if told."""
+        view = View(info.context)
+        return [Relationship.of(view, arrow, arrow.target) for arrow in view.graph.relationships(type)]
+
+    @field
+    def anomalies(self, info: Ask, first: int = 100) -> list[Anomaly]:
+        """Anomalies that are open now, the newest first."""
+        check_first(first)
+        view = View(info.context)
+        return [Anomaly.of(view, event) for event in view.open_anomalies[:first]]
+
+    @field
+    async def events(
+        self,
+        info: Ask,
+        after: Long = Long(0),  # noqa: B008
+        first: int = 100,
+        node: strawberry.ID | None = None,
+        kind: str | None = None,
+        newest_first: bool = False,
+    ) -> list[Event]:
+        """The log of events behind the number `after`, oldest first unless told."""
+        check_first(first)
+        view = View(info.context)
+        key = None if node is None else view.find(node).key
+        found = await asyncio.to_thread(
+            view.twin.events, int(after), first, node=key, kind=kind, newest_first=newest_first
+        )
+        return [Event.of(view, event) for event in found]
+
+    @field
+    def sources(self, info: Ask) -> list[Source]:
+        """The configured sources and how they are doing."""
+        return [Source.of(name, status) for name, status in info.context.service.sources().items()]
+
+    @field
+    def service(self, info: Ask) -> Service:
+        """The running service."""
+        return Service.of(info.context.service, View(info.context).now)
+
+
+def _fits(node: model.Node, levels: list[Level] | None, type: str | None, search: str | None) -> bool:
+    if levels is not None and node.level not in levels:
+        return False
+    if type is not None and node.type != type:
+        return False
+    words = (search or "").lower().split()
+    text = f"{node.id} {node.name} {node.type or ''}".lower()
+    return all(word in text for word in words)
+
+
+def _behind(nodes: list[model.Node], key: int) -> Iterator[model.Node]:
+    return (node for node in sorted(nodes, key=lambda node: node.key) if node.key > key)
+
+
+def _cursor(after: str | None) -> int:
+    if after is None:
+        return 0
+    if not (after.isascii() and after.isdigit()):
+        raise InvalidValueError(f"after must be an endCursor of a page before, not {after!r}", "after")
+    return int(after)

@@ -1,0 +1,72 @@
+"""The service itself and the sources that it reads from."""
+
+import asyncio
+
+import strawberry
+
+from .context import Context, SourceView
+from .field import field
+from .scalars import Long, Time
+
+
+@strawberry.type(description="A count of what a source did.")
+class Counter:
+    name: str
+    value: Long
+
+
+@strawberry.type(description="A configured source and how it is doing.")
+class Source:
+    name: str
+    state: str = strawberry.field(description="stopped, connecting, running, backoff or failed.")
+    since: Time = strawberry.field(description="Since when it is in this state.")
+    error: str | None
+    counters: list[Counter] = strawberry.field(description="Received, stored, dead letters and so on, since the start.")
+
+    @classmethod
+    def of(cls, name: str, status: SourceView) -> "Source":
+        """What GraphQL shows of a source."""
+        counters = [Counter(name=word, value=Long(value)) for word, value in status.counters().items()]
+        state = getattr(status.state, "value", status.state)
+        return cls(name=name, state=str(state), since=Time(status.since), error=status.error, counters=counters)
+
+
+@strawberry.type(description="The running service.")
+class Service:
+    context: strawberry.Private[Context]
+    version: str
+    started_at: Time
+    time: Time = strawberry.field(description="The service's clock.")
+    revision: Long = strawberry.field(description="The revision of the structure.")
+    nodes: Long
+    signals: Long
+    readings: Long = strawberry.field(description="Readings taken in so far.")
+    events: Long = strawberry.field(description="The number of the last event.")
+    entries: Long = strawberry.field(description="The number of the journal's last entry.")
+    trouble: str | None = strawberry.field(description="Why writes are refused; null if all is well.")
+    history_trouble: str | None = strawberry.field(description="Why history lags behind; null if all is well.")
+
+    @field
+    async def dead_letters(self) -> Long:
+        """Inputs that could not be used and wait for somebody."""
+        return Long(await asyncio.to_thread(self.context.twin.pending_dead_letters))
+
+    @classmethod
+    def of(cls, context: Context, now: int) -> "Service":
+        """What GraphQL shows of the service."""
+        twin = context.twin
+        counts = twin.counts()
+        return cls(
+            context=context,
+            version=context.version,
+            started_at=Time(context.started),
+            time=Time(now),
+            revision=Long(twin.graph.revision),
+            nodes=Long(counts["nodes"]),
+            signals=Long(counts["signals"]),
+            readings=Long(counts["readings"]),
+            events=Long(counts["events"]),
+            entries=Long(counts["entries"]),
+            trouble=twin.trouble,
+            history_trouble=twin.history_trouble,
+        )

@@ -1,0 +1,178 @@
+"""What pushes: the state as coalesced batches, and the numbered log of events."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import numpy as np
+import strawberry
+from numpy.typing import NDArray
+from strawberry.types import Info
+
+from ..twin import model
+from ..twin import state as live
+from ..twin.errors import InvalidValueError
+from ..twin.graph import Graph
+from ..twin.twin import Twin
+from .context import Budget, Request
+from .event_type import Event
+from .field import field, subscription
+from .scalars import Long, NumberColumn, TextColumn, TimeColumn, ValueColumn, numbers, times
+from .signal_type import Signal
+from .view import View
+
+FASTEST_HZ = 60.0
+EVENT_PAGE = 500
+# A quarter of a frame: soon enough for an event, and no search of the log at every commit of readings.
+EVENT_PAUSE_S = 0.02
+# Rows that are formatted on the event loop; more of them would hold up the readings, so a thread does it.
+INLINE_ROWS = 500
+
+Ask = Info[Request, None]
+
+
+@strawberry.type(description="The latest readings of some signals as columns of equal length.")
+class StateColumns:
+    signal: TextColumn = strawberry.field(description="The signals' ids.")
+    index: NumberColumn = strawberry.field(description="The signals' numbers.")
+    value: ValueColumn
+    time: TimeColumn
+    quality: NumberColumn = strawberry.field(description="OPC quality bytes.")
+
+
+@strawberry.type(description="What changed since the batch before: the latest of each signal, each signal once.")
+class StateBatch:
+    view: strawberry.Private[View]
+    members: strawberry.Private[list[model.Signal]]
+    whole: bool = strawberry.field(description="The first batch holds the whole state, those after it what changed.")
+    seq: Long = strawberry.field(description="The journal's number up to which it tells.")
+    columns: StateColumns
+
+    @field
+    def signals(self) -> list[Signal]:
+        """The same as objects: handy for a few signals, dear for thousands."""
+        return [Signal.of(self.view, signal) for signal in self.members]
+
+
+@strawberry.type
+class Subscription:
+    @subscription
+    async def state(
+        self,
+        info: Ask,
+        nodes: list[strawberry.ID] | None = None,
+        signals: list[strawberry.ID] | None = None,
+        max_hz: float = 20.0,
+    ) -> AsyncGenerator[StateBatch, None]:
+        """The state: first the whole, then what changed, at most `maxHz` times a second.
+
+        Of everything at and below `nodes`, and of `signals`; of the whole plant unless told. A slow reader skips
+        values in between, but always gets the latest.
+        """
+        if not 0 < max_hz <= FASTEST_HZ:
+            raise InvalidValueError(f"maxHz must be above 0 and at most {FASTEST_HZ:g}, not {max_hz:g}", "maxHz")
+        loop = asyncio.get_running_loop()
+        twin = info.context.service.twin
+        # Followed before the first look, so that what changes meanwhile is told again, never missed.
+        changes = twin.subscribe_state()
+        wanted = _Wanted(twin.graph, nodes, signals)
+        yield await _batch(info.context, wanted.indexes, whole=True)
+        sent = loop.time()
+        while True:
+            # What comes during the pause makes one batch; what comes after it goes out at once.
+            await asyncio.sleep(sent + 1.0 / max_hz - loop.time())
+            changed = await changes.changed()
+            sent = loop.time()
+            changed = np.union1d(changed, wanted.follow(twin.graph)).astype(np.int32)
+            chosen = wanted.among(changed)
+            if len(chosen):
+                yield await _batch(info.context, chosen)
+
+    @subscription
+    async def events(
+        self, info: Ask, after: Long | None = None, kind: str | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """The log of events, each once and in order, from the number behind `after` on; from now on unless told.
+
+        Reconnect with the last `seq` that you have, and you miss nothing.
+        """
+        twin = info.context.service.twin
+        seq = twin.last_event_seq if after is None else int(after)
+        while True:
+            known = twin.last_seq
+            if twin.last_event_seq <= seq:
+                await _more_events(twin, seq, known)
+            page = await asyncio.to_thread(twin.events, seq, EVENT_PAGE)
+            for event in page:
+                seq = event.seq
+                if kind in (None, event.kind):
+                    yield Event.of(View(info.context, Budget()), event)
+
+
+class _Wanted:
+    """The signals that a subscriber chose, as the structure changes under it."""
+
+    def __init__(self, graph: Graph, nodes: list[strawberry.ID] | None, signals: list[strawberry.ID] | None) -> None:
+        self._everything = nodes is None and signals is None
+        self._keys = [graph.find(id).key for id in nodes or ()]
+        self._chosen = [graph.find_signal(id).index for id in signals or ()]
+        self._graph = graph
+        self.indexes = self._indexes(graph)
+
+    def follow(self, graph: Graph) -> NDArray[np.int32]:
+        """Takes in a new revision; the signals that came with it."""
+        if graph is self._graph:
+            return np.zeros(0, dtype=np.int32)
+        known, self._graph = self.indexes, graph
+        self.indexes = self._indexes(graph)
+        return np.setdiff1d(self.indexes, known)
+
+    def among(self, changed: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Those of the changed signals that were chosen."""
+        return np.intersect1d(changed, self.indexes, assume_unique=True).astype(np.int32)
+
+    def _indexes(self, graph: Graph) -> NDArray[np.int32]:
+        if self._everything:
+            return np.array(sorted(graph.signal_map), dtype=np.int32)
+        found = {index for index in self._chosen if index in graph.signal_map}
+        for key in self._keys:
+            if key in graph.node_map:
+                for node in [graph.node(key), *graph.descendants(key)]:
+                    found.update(graph.signals_by_node.get(node.key, ()))
+        return np.array(sorted(found), dtype=np.int32)
+
+
+async def _batch(request: Request, indexes: NDArray[np.int32], *, whole: bool = False) -> StateBatch:
+    view = View(request, Budget())
+    seq = view.twin.last_seq
+    state = view.twin.state.snapshot(indexes)
+    members = [view.graph.signal_map[index] for index in indexes.tolist()]
+    if len(indexes) > INLINE_ROWS:
+        columns = await asyncio.to_thread(_columns, view, members, indexes, state)
+    else:
+        columns = _columns(view, members, indexes, state)
+    return StateBatch(view=view, members=members, whole=whole, seq=Long(seq), columns=columns)
+
+
+def _columns(
+    view: View, members: list[model.Signal], indexes: NDArray[np.int32], state: live.StateColumns
+) -> StateColumns:
+    values = [
+        None if time == live.NEVER else view.shown(signal, value)
+        for signal, value, time in zip(members, state.value.tolist(), state.time.tolist(), strict=True)
+    ]
+    return StateColumns(
+        signal=TextColumn([view.graph.signal_id(signal) for signal in members]),
+        index=NumberColumn(numbers(indexes)),
+        value=ValueColumn(values),
+        time=TimeColumn(times(state.time.tolist())),
+        quality=NumberColumn(numbers(state.quality)),
+    )
+
+
+async def _more_events(twin: Twin, seq: int, known: int) -> None:
+    """Returns once there is an event behind `seq`; `known` is the journal's number when there was none."""
+    while twin.last_event_seq <= seq:
+        await twin.wait_entries(known)
+        known = twin.last_seq
+        if twin.last_event_seq <= seq:
+            await asyncio.sleep(EVENT_PAUSE_S)

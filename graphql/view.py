@@ -1,0 +1,116 @@
+"""The plant as one answer sees it: one revision of the graph, and what is read of the twin beside it."""
+
+from collections import Counter
+from functools import cached_property
+
+import numpy as np
+
+from ..analytics.anomalies import ANOMALY, Anomaly
+from ..analytics.health import health_score, health_status
+from ..twin.errors import NotFoundError
+from ..twin.graph import HEALTH, Graph
+from ..twin.live import STALE
+from ..twin.model import DataType, Event, Level, Node, Signal
+from ..twin.state import Reading
+from ..twin.times import now_ns
+from ..twin.twin import Twin
+from .context import Budget, Request
+from .scalars import finite
+from .words import HealthStatus
+
+
+class View:
+    """A revision of the graph with its live state; made anew for every answer."""
+
+    def __init__(self, request: Request, budget: Budget | None = None) -> None:
+        self.request = request
+        self.twin: Twin = request.service.twin
+        self.graph: Graph = self.twin.graph
+        self.budget = budget or request.budget
+        self.now = now_ns()
+
+    # Values
+
+    def shown(self, signal: Signal, value: float) -> float | str | bool | None:
+        """A signal's number as its reader knows it: text by its labels, true or false, or the number itself."""
+        if not np.isfinite(value):
+            return None
+        if signal.data_type is DataType.BOOLEAN and not signal.labels:
+            return value != 0
+        if signal.data_type is DataType.NUMBER and not signal.labels:
+            return finite(value)
+        text = self.twin.label(signal.index, value)
+        return finite(value) if text is None else text
+
+    def reading(self, signal: Signal) -> Reading | None:
+        """The signal's latest reading."""
+        return self.twin.state.read(signal.index)
+
+    # What is open
+
+    @cached_property
+    def open_anomalies(self) -> list[Event]:
+        """All open anomalies, the newest first."""
+        found = self.twin.open_events(ANOMALY)
+        return sorted(found, key=lambda event: (event.time, event.seq), reverse=True)
+
+    @cached_property
+    def silent_below(self) -> Counter[int]:
+        """How many signals are silent at or below a node, by its key."""
+        count: Counter[int] = Counter()
+        for event in self.twin.open_events(STALE):
+            if event.node is not None and event.node in self.graph.node_map:
+                count.update([event.node, *(node.key for node in self.graph.ancestors(event.node))])
+        return count
+
+    def concerns(self, event: Event, key: int) -> bool:
+        """Whether the event is about the node or something below it."""
+        signal = self.graph.signal_map.get(event.data.get("signal", -1))
+        about = {event.node, None if signal is None else signal.node}
+        return any(self._within(start, key) for start in about)
+
+    def _within(self, start: int | None, key: int) -> bool:
+        if start is None or start not in self.graph.node_map:
+            return False
+        return start == key or any(node.key == key for node in self.graph.ancestors(start))
+
+    def is_stale(self, key: int) -> bool:
+        """Whether everything at or below the node that should speak regularly is silent."""
+        silent = self.silent_below[key]
+        if not silent:
+            return False
+        nodes = [self.graph.node(key), *self.graph.descendants(key)]
+        expected = sum(s.expected_interval is not None for node in nodes for s in self.graph.signals_of(node.key))
+        return silent >= expected
+
+    # Health
+
+    def health(self, node: Node) -> tuple[float | None, HealthStatus]:
+        """Score [percent] and status; a sensor's is that of the anomalies on its signals."""
+        score = self._sensor_score(node) if node.level is Level.SENSOR else self._score(node)
+        return (None, HealthStatus.UNKNOWN) if score is None else (score, HealthStatus(health_status(score)))
+
+    def _score(self, node: Node) -> float | None:
+        signal = self.graph.signal_of(node.key, HEALTH)
+        reading = self.reading(signal) if signal else None
+        return finite(reading.value) if reading else None
+
+    def _sensor_score(self, node: Node) -> float | None:
+        indexes = {signal.index for signal in self.graph.signals_of(node.key)}
+        if not any(self.twin.state.read(index) for index in indexes):
+            return None
+        return health_score(Anomaly.of(e) for e in self.open_anomalies if e.data.get("signal") in indexes)
+
+    # Finding
+
+    def find(self, id: str) -> Node:
+        """The node of this id or unambiguous ending of one; raises NotFoundError."""
+        return self.graph.find(id)
+
+    def twin_node(self, id: str) -> Node:
+        """The twin of this id; raises NotFoundError that names the twins where the node is something else."""
+        node = self.find(id)
+        if all(node.key != twin.key for twin in self.graph.twins()):
+            names = ", ".join(twin.id for twin in self.graph.twins()[:20]) or "none"
+            raise NotFoundError(f"{node.id} is a {node.level}, not a twin; the twins are: {names}")
+        return node
