@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 # The name in `needs("...")` -> programs, any one of which will do. scripts/services.sh installs them.
@@ -13,6 +14,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "mosquitto-clients": ("mosquitto_pub",),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "gcc": ("gcc",),
+    "tmpfs": ("mount",),  # a small file system of its own, for a full disk; only root may mount one
 }
 
 # Debian keeps servers where an ordinary user's PATH does not look.
@@ -25,6 +27,8 @@ def find(name: str) -> Path | None:
     paths = (shutil.which(program, path=_PATH) for program in PROGRAMS[name])
     found = next((Path(path) for path in paths if path), None)
     if name == "gcc" and found and not _compiles(found):
+        return None
+    if name == "tmpfs" and found and not _mounts(found):
         return None
     return found
 
@@ -48,3 +52,11 @@ def _compiles(gcc: Path) -> bool:
     # Without the C library's headers the compiler is there, but of no use.
     check = [str(gcc), "-x", "c", "-fsyntax-only", "-"]
     return subprocess.run(check, input=b"#include <stdio.h>\n", capture_output=True).returncode == 0
+
+
+def _mounts(mount: Path) -> bool:
+    with tempfile.TemporaryDirectory() as place:
+        if subprocess.run([mount, "-t", "tmpfs", "tmpfs", place], capture_output=True).returncode:
+            return False
+        subprocess.run(["umount", place], check=True)
+    return True
