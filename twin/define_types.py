@@ -34,7 +34,12 @@ class Model(BaseModel):
     """Base of all definitions: names as in the YAML, no unknown keys, no silent conversion of types."""
 
     model_config = ConfigDict(
-        extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True, defer_build=True, hide_input_in_errors=True
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        defer_build=True,
+        hide_input_in_errors=True,
     )
     # Sections whose engine this version has not got say so at start; a model that has none names itself here.
     engine: ClassVar[bool] = True
@@ -42,7 +47,7 @@ class Model(BaseModel):
 
 def refuse(message: str, suggestion: str | None = None) -> PydanticCustomError:
     """A mistake of the author's, in the words of the person who reads it."""
-    return PydanticCustomError("definition", "{message}", {"message": message, "suggestion": suggestion})  # type: ignore[misc]
+    return PydanticCustomError("definition", "{message}", {"message": message, "suggestion": suggestion})
 
 
 def check(parse: Callable[[T], Any]) -> Callable[[T], T]:
