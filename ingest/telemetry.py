@@ -51,15 +51,13 @@ def decode_documents(payload: bytes) -> Sequence[TelemetryDocument]:
     Raises InvalidValueError that names the field (`[3].measurements[0].value`) if it is neither.
     """
     try:
-        if payload.lstrip(_WHITE)[:1] == b"[":
-            documents = _decode_many(payload)
-        else:
-            documents = [_decode_one(payload)]
+        several = payload.lstrip(_WHITE)[:1] == b"["
+        documents = _decode_many(payload) if several else [_decode_one(payload)]
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise invalid_document(error) from None
     for i, document in enumerate(documents):
         if not document.measurements:
-            place = f"[{i}].measurements" if len(documents) > 1 else "measurements"
+            place = f"[{i}].measurements" if several else "measurements"
             raise InvalidValueError("a telemetry document needs at least one measurement", place)
     return documents
 
