@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from iotsense.sim.bottling_line import REPAIR_AT, REPAIR_TIME, WEAR_CYCLE, WEAR_ONSET, BottlingLine
 from iotsense.sim.packml import PackML, Unit
 
