@@ -1,0 +1,269 @@
+"""The SDK: telemetry in, state, history and events out.
+
+from iotsense import IoTSense
+
+with IoTSense() as iot:
+    iot.telemetry.send({"device_id": "pump_1", "measurements": [{"name": "flow", "value": 3.2}]})
+    print(iot.state("line_1"))
+"""
+
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Self
+
+import httpx
+
+from .client_history import Histories, Moment, moment, series_of
+from .client_outbox import MAX_DOCUMENTS, Outbox
+from .client_telemetry import CLOSE_S, AsyncTelemetry, Telemetry
+from .rest.problem import error_of
+from .twin.errors import SourceError
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+API = "/api/v1/iotsense"
+LONGEST_WAIT_S = 60
+
+Json = dict[str, Any]
+
+
+def _settings(api_key: str | None, url: str | None, timeout: float) -> dict[str, Any]:
+    key = api_key or os.environ.get("IOTSENSE_API_KEY")
+    base = url or os.environ.get("IOTSENSE_URL") or DEFAULT_URL
+    headers = {"User-Agent": "iotsense-python"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    return {"base_url": base, "headers": headers, "timeout": httpx.Timeout(timeout, read=timeout + LONGEST_WAIT_S)}
+
+
+def _answer(response: httpx.Response) -> Any:
+    if response.is_success:
+        return response.json()
+    try:
+        body = response.json()
+    except ValueError:
+        body = None  # no problem document, so not from us; the status says enough
+    raise error_of(response.status_code, body)
+
+
+def _span(start: Moment | None, end: Moment | None, points: int | None) -> Json:
+    return _given({"from": moment(start), "to": moment(end), "points": points})
+
+
+def _given(parameters: Json) -> Json:
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _unreachable(error: httpx.HTTPError, url: httpx.URL) -> SourceError:
+    return SourceError(f"no service answers at {url}: {error}")
+
+
+class IoTSense:
+    """A client of one service. `api_key` and `url` default to IOTSENSE_API_KEY, and IOTSENSE_URL or this machine.
+
+    `buffer` is how many telemetry documents may wait. Everything raises the errors of `iotsense.twin.errors`.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        url: str | None = None,
+        *,
+        timeout: float = 10.0,
+        buffer: int = MAX_DOCUMENTS,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._http = httpx.Client(**_settings(api_key, url, timeout), transport=transport)
+        self.telemetry = Telemetry(self._http, Outbox(buffer))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self, timeout: float = CLOSE_S) -> None:
+        """Delivers the telemetry that waits, for at most `timeout` [s]; raises SourceError for what is left."""
+        try:
+            self.telemetry.close(timeout)
+        finally:
+            self._http.close()
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Returns when all telemetry is durable in the service."""
+        self.telemetry.flush(timeout)
+
+    def twins(self) -> list[Json]:
+        """All twins at a glance."""
+        return list(self._get("/twins")["twins"])
+
+    def twin(self, id: str) -> Json:
+        """A twin's node."""
+        return dict(self._get(f"/twins/{id}"))
+
+    def state(self, twin_id: str) -> Json:
+        """A twin's components with their state and health."""
+        return dict(self._get(f"/twins/{twin_id}/state"))
+
+    def node(self, id: str) -> Json:
+        """A node with its signals and relationships."""
+        return dict(self._get(f"/nodes/{id}"))
+
+    def nodes(
+        self, *, level: str | None = None, type: str | None = None, origin: str | None = None, within: str | None = None
+    ) -> Iterator[Json]:
+        """All nodes, narrowed by what is given; pages are fetched as they are needed."""
+        parameters = _given({"level": level, "type": type, "origin": origin, "within": within, "limit": 1000})
+        after: int | None = 0
+        while after is not None:
+            page = self._get("/nodes", **parameters, after=after)
+            yield from page["nodes"]
+            after = page["next"]
+
+    def history(
+        self,
+        signals: Sequence[str] | str,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        points: int | None = None,
+    ) -> Histories:
+        """Readings of signals in [start, end), default: the last hour; at most `points` rows each, as buckets."""
+        series = {}
+        for id in [signals] if isinstance(signals, str) else signals:
+            parameters = _span(start, end, points)
+            pages = [self._get(f"/signals/{id}/history", **parameters)]
+            while pages[-1]["next"] is not None:
+                rest = {**parameters, "from": pages[-1]["next"], "to": pages[0]["to"]}
+                pages.append(self._get(f"/signals/{id}/history", **rest))
+            series[id] = series_of(pages)
+        return Histories(series)
+
+    def events(
+        self, after: int = 0, *, node: str | None = None, kind: str | None = None, follow: bool = False
+    ) -> Iterator[Json]:
+        """Events numbered above `after`, in order; with `follow` it waits for the next one, without end."""
+        parameters = _given({"node": node, "kind": kind})
+        while True:
+            headers = {"Prefer": f"wait={LONGEST_WAIT_S // 2}"} if follow else {}
+            page = self._get("/events", headers, **parameters, after=after)
+            yield from page["events"]
+            if page["events"]:
+                after = page["events"][-1]["seq"]
+            elif not follow:
+                return
+
+    def health(self) -> Json:
+        """How the service and its parts are."""
+        return dict(self._get("/health", prefix=""))
+
+    def _get(self, path: str, headers: dict[str, str] | None = None, *, prefix: str = API, **parameters: Any) -> Any:
+        try:
+            return _answer(self._http.get(prefix + path, params=parameters, headers=headers))
+        except httpx.HTTPError as error:
+            raise _unreachable(error, self._http.base_url) from error
+
+
+class AsyncIoTSense:
+    """The same client for coroutines; `async with AsyncIoTSense() as iot:`."""
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        url: str | None = None,
+        *,
+        timeout: float = 10.0,
+        buffer: int = MAX_DOCUMENTS,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._http = httpx.AsyncClient(**_settings(api_key, url, timeout), transport=transport)
+        self.telemetry = AsyncTelemetry(self._http, Outbox(buffer))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """As `IoTSense.close`."""
+        try:
+            await self.telemetry.aclose()
+        finally:
+            await self._http.aclose()
+
+    async def flush(self) -> None:
+        """As `IoTSense.flush`."""
+        await self.telemetry.flush()
+
+    async def twins(self) -> list[Json]:
+        """As `IoTSense.twins`."""
+        return list((await self._get("/twins"))["twins"])
+
+    async def twin(self, id: str) -> Json:
+        """As `IoTSense.twin`."""
+        return dict(await self._get(f"/twins/{id}"))
+
+    async def state(self, twin_id: str) -> Json:
+        """As `IoTSense.state`."""
+        return dict(await self._get(f"/twins/{twin_id}/state"))
+
+    async def node(self, id: str) -> Json:
+        """As `IoTSense.node`."""
+        return dict(await self._get(f"/nodes/{id}"))
+
+    async def nodes(
+        self, *, level: str | None = None, type: str | None = None, origin: str | None = None, within: str | None = None
+    ) -> AsyncIterator[Json]:
+        """As `IoTSense.nodes`."""
+        parameters = _given({"level": level, "type": type, "origin": origin, "within": within, "limit": 1000})
+        after: int | None = 0
+        while after is not None:
+            page = await self._get("/nodes", **parameters, after=after)
+            for node in page["nodes"]:
+                yield node
+            after = page["next"]
+
+    async def history(
+        self,
+        signals: Sequence[str] | str,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        points: int | None = None,
+    ) -> Histories:
+        """As `IoTSense.history`."""
+        series = {}
+        for id in [signals] if isinstance(signals, str) else signals:
+            parameters = _span(start, end, points)
+            pages = [await self._get(f"/signals/{id}/history", **parameters)]
+            while pages[-1]["next"] is not None:
+                rest = {**parameters, "from": pages[-1]["next"], "to": pages[0]["to"]}
+                pages.append(await self._get(f"/signals/{id}/history", **rest))
+            series[id] = series_of(pages)
+        return Histories(series)
+
+    async def events(
+        self, after: int = 0, *, node: str | None = None, kind: str | None = None, follow: bool = False
+    ) -> AsyncIterator[Json]:
+        """As `IoTSense.events`."""
+        parameters = _given({"node": node, "kind": kind})
+        while True:
+            headers = {"Prefer": f"wait={LONGEST_WAIT_S // 2}"} if follow else {}
+            page = await self._get("/events", headers, **parameters, after=after)
+            for event in page["events"]:
+                yield event
+            if page["events"]:
+                after = page["events"][-1]["seq"]
+            elif not follow:
+                return
+
+    async def health(self) -> Json:
+        """As `IoTSense.health`."""
+        return dict(await self._get("/health", prefix=""))
+
+    async def _get(
+        self, path: str, headers: dict[str, str] | None = None, *, prefix: str = API, **parameters: Any
+    ) -> Any:
+        try:
+            return _answer(await self._http.get(prefix + path, params=parameters, headers=headers))
+        except httpx.HTTPError as error:
+            raise _unreachable(error, self._http.base_url) from error
+
+
+__all__ = ["AsyncIoTSense", "Histories", "IoTSense"]

@@ -1,0 +1,110 @@
+"""Settings of a service: where its definitions and data are, and where it listens."""
+
+import ipaddress
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from .twin.errors import InvalidValueError, IoTSenseError
+
+DEFAULT_DATA = Path("iotsense-data")
+DEFAULT_LISTEN = "127.0.0.1:8080"
+SOCKET_NAME = "iotsense.sock"
+
+
+class NotLoopbackError(IoTSenseError):
+    """The service was asked to listen where others can reach it, and has no keys yet to tell them apart."""
+
+
+class AddressInUseError(IoTSenseError):
+    """The address is taken by another process, or is not one of this machine."""
+
+
+class Listen(NamedTuple):
+    """A TCP address to listen on; port 0 lets the system choose one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+_LISTEN = Listen("127.0.0.1", 8080)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `iotsense run` was told."""
+
+    data: Path = DEFAULT_DATA
+    definitions: tuple[Path, ...] = ()
+    listen: Listen = _LISTEN
+    log_format: str = "text"
+    log_level: str = "info"
+
+    @property
+    def socket(self) -> Path:
+        """Where the verbs reach the service."""
+        return self.data / SOCKET_NAME
+
+
+def parse_listen(text: str) -> Listen:
+    """`HOST:PORT`, `[::1]:PORT`, `:PORT` or `PORT`; raises InvalidValueError."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    if not port.isdecimal() or int(port) > 65535:
+        raise InvalidValueError(f"{text!r} is no address to listen on, such as {DEFAULT_LISTEN}", "listen")
+    return Listen(host, int(port))
+
+
+def require_loopback(listen: Listen) -> None:
+    """Raises NotLoopbackError if anybody but this machine could reach the address."""
+    try:
+        found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise InvalidValueError(f"{listen.host!r} is no address of this machine: {error}", "listen") from None
+    beyond = [address[4][0] for address in found if not ipaddress.ip_address(address[4][0]).is_loopback]
+    if beyond:
+        raise NotLoopbackError(
+            f"refusing to listen on {listen}: others could reach {beyond[0]}, and there are no keys yet that tell them"
+            f" apart. Listen on 127.0.0.1 or ::1, and let an SSH tunnel or a proxy with a log-in stand before it"
+        )
+
+
+def bind(listen: Listen) -> socket.socket:
+    """A listening TCP socket; raises AddressInUseError."""
+    require_loopback(listen)
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    taken = socket.socket(family, socket.SOCK_STREAM)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind((listen.host, listen.port))
+        taken.listen(2048)
+    except OSError as error:
+        taken.close()
+        raise AddressInUseError(f"cannot listen on {listen}: {error.strerror or error}") from error
+    taken.setblocking(False)
+    return taken
+
+
+def bind_unix(path: Path) -> socket.socket:
+    """A listening socket that only this user may open; raises AddressInUseError.
+
+    Call it only with the data directory locked: a socket that is there was left by a process that is gone.
+    """
+    taken = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)
+    try:
+        path.unlink(missing_ok=True)
+        taken.bind(str(path))
+        taken.listen(128)
+    except OSError as error:
+        taken.close()
+        raise AddressInUseError(f"cannot listen on {path}: {error.strerror or error}") from error
+    finally:
+        os.umask(mask)
+    taken.setblocking(False)
+    return taken

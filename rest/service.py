@@ -1,0 +1,178 @@
+"""The service itself: how it is, its numbers, its sources, and the pages that explain its answers."""
+
+import time
+from collections.abc import Iterator
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from ..twin.errors import NotFoundError
+from ..twin.times import NS, format_time, now_ns
+from . import problem, query
+from .answer import json_answer, problem_answer
+from .context import Context
+from .endpoint import PREFIX, Answer, Endpoint
+from .metrics import MEDIA_TYPE, Metric, Sample, exposition
+
+TEXT = "text/plain"
+_COUNTERS = {
+    "received": "Messages that came",
+    "received_bytes": "Bytes that came",
+    "accepted": "Messages that became durable and were acknowledged",
+    "duplicate": "Messages that had been taken in before",
+    "refused": "Messages that storage refused; they were not acknowledged",
+    "read": "Measurements in the messages",
+    "stored": "Measurements that became readings",
+    "dead_lettered": "Measurements that went to the dead letters",
+    "unstored": "Measurements of messages that storage refused",
+    "ahead": "Readings whose time was too far in the future",
+}
+
+
+class HealthReport(msgspec.Struct):
+    """`status` is `ok`, `degraded` (something fails, `reasons` says what) or `failing` (writes are refused)."""
+
+    status: str
+    version: str
+    started: str
+    uptime_s: float
+    reasons: list[str]
+    storage: dict[str, object]
+    tasks: dict[str, object]
+    sources: list[dict[str, object]]
+    notices: list[str]
+
+
+class SourceList(msgspec.Struct):
+    """The configured sources with the state of their connections and their counters."""
+
+    sources: list[dict[str, object]]
+
+
+async def health(context: Context, request: Request) -> Response:
+    """How the service and its parts are; always 200, the words are in the body."""
+    query.only(request)
+    return json_answer(health_report(context))
+
+
+async def livez(context: Context, request: Request) -> Response:
+    """Whether the process is alive."""
+    return PlainTextResponse("ok\n")
+
+
+async def readyz(context: Context, request: Request) -> Response:
+    """Whether it can take readings now."""
+    trouble = "the service is stopping" if context.stopping.is_set() else context.twin.trouble
+    if trouble is None:
+        return PlainTextResponse("ok\n")
+    return problem_answer(problem.document(problem.NOT_READY, trouble), {"Retry-After": "5"})
+
+
+async def sources(context: Context, request: Request) -> Response:
+    """The configured sources."""
+    query.only(request)
+    return json_answer(SourceList([status.as_dict() for status in context.sources().values()]))
+
+
+async def metrics(context: Context, request: Request) -> Response:
+    """Numbers for Prometheus."""
+    return Response(exposition(_metrics(context)), media_type=MEDIA_TYPE)
+
+
+async def problem_page(context: Context, request: Request) -> Response:
+    """What a problem means, at its `type`."""
+    name = request.path_params["name"]
+    for kind in problem.ALL:
+        if kind.name == name:
+            return PlainTextResponse(f"{kind.title} (status {kind.status})\n\n{kind.meaning}\n")
+    raise NotFoundError(f"no problem is called {name!r}")
+
+
+def health_report(context: Context) -> HealthReport:
+    """How everything is, with reasons in words."""
+    twin = context.twin
+    supervised = context.health()
+    tasks = supervised.get("tasks", {})
+    statuses = [status.as_dict() for status in context.sources().values()]
+    reasons = [f"task {name}: {task['error']}" for name, task in tasks.items() if task.get("error")]
+    reasons += [f"source {s['name']} is in {s['state']}: {s['error']}" for s in statuses if s["error"]]
+    reasons += [f"history: {twin.history_trouble}"] if twin.history_trouble else []
+    reasons += [f"damage: {text}" for text in twin.damage]
+    if twin.trouble:
+        reasons.insert(0, f"writes are refused: {twin.trouble}")
+    return HealthReport(
+        status="failing" if twin.trouble else "degraded" if reasons else "ok",
+        version=context.version,
+        started=format_time(context.started),
+        uptime_s=round((now_ns() - context.started) / NS, 1),
+        reasons=reasons,
+        storage={"writable": twin.writable, "bytes": twin.sizes(), **twin.counts()},
+        tasks=tasks,
+        sources=statuses,
+        notices=supervised.get("notices", []),
+    )
+
+
+def _metrics(context: Context) -> Iterator[Metric]:
+    twin = context.twin
+    counts = twin.counts()
+    yield Metric("iotsense_info", "The version that runs", [Sample(1, {"version": context.version})])
+    yield Metric("iotsense_uptime_seconds", "Since the start", [Sample((now_ns() - context.started) / NS)])
+    yield Metric("iotsense_process_cpu_seconds_total", "Processor time used", [Sample(time.process_time())])
+    yield Metric("iotsense_journal_entries_total", "Entries of the journal", [Sample(counts["entries"])])
+    yield Metric("iotsense_readings_total", "Readings stored", [Sample(counts["readings"])])
+    yield Metric("iotsense_events_total", "Events logged", [Sample(counts["events"])])
+    yield Metric("iotsense_nodes", "Nodes of the graph", [Sample(counts["nodes"])])
+    yield Metric("iotsense_signals", "Signals of the graph", [Sample(counts["signals"])])
+    lag = Sample(counts["history_lag_entries"])
+    yield Metric("iotsense_history_lag_entries", "Journal entries that history does not hold yet", [lag])
+    yield Metric("iotsense_writable", "1 if the last write succeeded", [Sample(twin.writable)])
+    anomalies = Sample(len(twin.open_events("anomaly")))
+    yield Metric("iotsense_open_anomalies", "Anomalies that have begun and not ended", [anomalies])
+    sizes = [Sample(size, {"part": part}) for part, size in twin.sizes().items()]
+    yield Metric("iotsense_storage_bytes", "Bytes on the disk", sizes)
+    yield from _source_metrics(context)
+
+
+def _source_metrics(context: Context) -> Iterator[Metric]:
+    statuses = context.sources()
+    running = [
+        Sample(status.healthy, {"source": name, "state": str(status.state)}) for name, status in statuses.items()
+    ]
+    yield Metric("iotsense_source_up", "1 if the source does what it is there for", running)
+    connects = [Sample(status.connects, {"source": name}) for name, status in statuses.items()]
+    yield Metric("iotsense_source_connects_total", "Connections made", connects)
+    for counter, meaning in _COUNTERS.items():
+        samples = [Sample(getattr(s.counters, counter), {"source": name}) for name, s in statuses.items()]
+        yield Metric(f"iotsense_source_{counter}_total", meaning, samples)
+
+
+ENDPOINTS = [
+    Endpoint(
+        "GET", "/health", health, "How the service and its parts are", (Answer("The report", HealthReport),), "service"
+    ),
+    Endpoint("GET", "/livez", livez, "Whether the process is alive", (Answer("It is", str, TEXT),), "service"),
+    Endpoint(
+        "GET",
+        "/readyz",
+        readyz,
+        "Whether readings can be taken now",
+        (Answer("They can", str, TEXT),),
+        "service",
+        problems=(503,),
+    ),
+    Endpoint("GET", "/metrics", metrics, "Numbers for Prometheus", (Answer("The numbers", str, TEXT),), "service"),
+    Endpoint(
+        "GET", f"{PREFIX}/sources", sources, "The configured sources", (Answer("The sources", SourceList),), "sources"
+    ),
+    Endpoint(
+        "GET",
+        "/problems/{name}",
+        problem_page,
+        "What a problem means",
+        (Answer("An explanation", str, TEXT),),
+        "service",
+        problems=(404,),
+    ),
+]

@@ -1,0 +1,86 @@
+"""Twins: the lines of the plant, and their state in the specification's shape."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..twin.errors import NotFoundError
+from ..twin.graph import Graph
+from ..twin.model import Level, Node
+from . import query
+from .answer import json_answer, tagged_answer
+from .context import Context
+from .endpoint import PREFIX, Answer, Endpoint
+from .layout import state_document
+from .nodes import NODE_PROBLEMS, health_of, node_view
+from .shapes import NodeView, State, TwinList, TwinSummary
+
+
+async def twins(context: Context, request: Request) -> Response:
+    """Every twin at a glance."""
+    query.only(request)
+    graph = context.twin.graph
+    return json_answer(TwinList([_summary(context, graph, node) for node in graph.twins()]))
+
+
+async def twin(context: Context, request: Request) -> Response:
+    """A twin's node."""
+    query.only(request)
+    graph = context.twin.graph
+    return json_answer(node_view(context.twin, graph, _twin(graph, request.path_params["id"])))
+
+
+async def twin_state(context: Context, request: Request) -> Response:
+    """A twin's state."""
+    query.only(request)
+    graph = context.twin.graph
+    layout = context.layouts.of(graph, _twin(graph, request.path_params["id"]))
+    columns = context.twin.state.snapshot(layout.signals)
+    newest = int(columns.seq.max()) if len(columns.seq) else 0
+    tag = f'"{context.instance}.{graph.revision}.{newest}"'
+    return tagged_answer(request, tag, lambda: state_document(layout, columns, context.twin))
+
+
+def _twin(graph: Graph, id: str) -> Node:
+    node = graph.find(id)
+    if node.level not in (Level.LINE, Level.AREA):
+        names = ", ".join(twin.id for twin in graph.twins()[:10]) or "none yet"
+        raise NotFoundError(f"{node.id} is a {node.level}, not a twin; the twins are: {names}")
+    return node
+
+
+def _summary(context: Context, graph: Graph, node: Node) -> TwinSummary:
+    below = list(graph.descendants(node.key))
+    keys = {node.key, *(child.key for child in below)}
+    return TwinSummary(
+        id=node.id,
+        name=node.name,
+        type=node.type,
+        components=sum(child.level is Level.COMPONENT for child in below),
+        sensors=sum(child.level is Level.SENSOR for child in below),
+        health=health_of(context.twin, graph, node),
+        open_anomalies=sum(event.node in keys for event in context.twin.open_events("anomaly")),
+    )
+
+
+ENDPOINTS = [
+    Endpoint("GET", f"{PREFIX}/twins", twins, "All twins at a glance", (Answer("The twins", TwinList),), "twins"),
+    Endpoint(
+        "GET",
+        f"{PREFIX}/twins/{{id}}",
+        twin,
+        "A twin's node",
+        (Answer("The node", NodeView),),
+        "twins",
+        problems=NODE_PROBLEMS,
+    ),
+    Endpoint(
+        "GET",
+        f"{PREFIX}/twins/{{id}}/state",
+        twin_state,
+        "The state of a twin's components now",
+        (Answer("The state, under a strong ETag", State), Answer("It has not changed", media=None, status=304)),
+        "twins",
+        problems=NODE_PROBLEMS,
+        description="Keys are the sensors' names. A key without a reading, and a KPI without an engine, is absent.",
+    ),
+]
