@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .difference import Difference
+from .graph import VALUE
 from .plan_changes import Changes, NodeChange, RelationshipChange, SignalChange
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~", "moved": "~", "adopted": "~", "reordered": "~"}
@@ -55,7 +56,8 @@ def _signal(signal: SignalChange) -> Iterator[str]:
     if signal.change == "changed":
         for field in signal.fields:
             note = "  (stored readings are not converted)" if field.path == "unit" and signal.history else ""
-            yield f"    ~ {signal.name}: {_field(field)}{note}"
+            place = "" if signal.name == VALUE else f"{signal.name}: "
+            yield f"    {_SIGNS[field.change]} {place}{_field(field)}{note}"
         return
     facts = ", ".join(_field(field) for field in signal.fields)
     note = "  (has history)" if signal.history else ""

@@ -198,4 +198,6 @@ def _governed(signal: Signal) -> dict[str, Any]:
     values = {name: getattr(signal, name) for name in _GOVERNED}
     if signal.expected_interval is not None:
         values["expected_interval"] = format_duration(signal.expected_interval)
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items() if v not in (None, (), False)}
+    # 0.0 is a bound like any other, so only what says nothing is left out.
+    said = {name: value for name, value in values.items() if value is not None and value is not False and value != ()}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
