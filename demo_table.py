@@ -1,5 +1,6 @@
 """The demo in the terminal: machines with state, key values, health and open anomalies; and the final account."""
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -29,7 +30,12 @@ _SYMBOLS = {"ampere": "A", "celsius": "°C", "percent": "%"}
 def plant_view(twin: Twin, line: str, status: str) -> RenderableType:
     """The line's machines now, and a line of `status` below."""
     graph = twin.graph
-    table = Table(title=f"{line}  [dim]{_health_of(twin, graph.find(line))}[/]", expand=False)
+    table = Table(
+        title=f"{line}  [dim]{_health_of(twin, graph.find(line))}[/]",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     table.add_column("machine")
     table.add_column("state")
     for heading, _ in _COLUMNS:

@@ -42,18 +42,24 @@ def health_status(score: float) -> str:
 
 
 def nodes_with_health(graph: Graph) -> dict[int, None]:
-    """The keys of all components and of everything that contains them, ancestors behind their parts."""
-    components = list(graph.nodes(level=Level.COMPONENT))
-    keys = {node.key: None for node in components}
-    for node in components:
-        for ancestor in graph.ancestors(node.key):
+    """The keys of all components, of lines and areas with sensors of their own, and of everything that contains them.
+
+    What contains others stands behind them.
+    """
+    keys: dict[int, None] = {}
+    for node in graph.nodes():
+        holder = node.parent if node.level is Level.SENSOR else node.key if node.level is Level.COMPONENT else None
+        if holder is None or holder in keys:
+            continue
+        keys[holder] = None
+        for ancestor in graph.ancestors(holder):
             keys.pop(ancestor.key, None)
             keys[ancestor.key] = None
     return keys
 
 
 def add_health_signals(edit: GraphEdit) -> int:
-    """Gives every component, and what contains it, the derived signal `health`; how many were missing."""
+    """Gives all `nodes_with_health` the derived signal `health`; how many were missing."""
     missing = [key for key in nodes_with_health(edit.graph) if edit.graph.signal_of(key, HEALTH) is None]
     for key in missing:
         edit.add_signal(

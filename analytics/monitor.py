@@ -193,7 +193,7 @@ class Monitor:
         graph = self._graph
         for row in np.flatnonzero(first & (batch.quality >= Quality.UNCERTAIN)).tolist():
             component = _component(graph, int(batch.signal[row]))
-            if component is not None and component not in self._book.scores:
+            if self._silent_so_far[batch.signal[row]]:
                 self._tell_health(self._book.update(component), int(batch.time[row]))
                 self._silent_so_far[_signals_of(graph, component)] = False
 
@@ -259,9 +259,9 @@ class Monitor:
     def _mark_silent(self) -> None:
         graph = self._graph
         self._silent_so_far = np.zeros(graph.signal_count, dtype=np.bool_)
-        for node in graph.nodes(level=Level.COMPONENT):
-            if node.key not in self._book.scores:
-                self._silent_so_far[_signals_of(graph, node.key)] = True
+        for key in nodes_with_health(graph):
+            if key not in self._book.scores:
+                self._silent_so_far[_signals_of(graph, key)] = True
 
     # Recording
 
@@ -294,9 +294,9 @@ async def _to_the_end(work: Callable[[], int]) -> int:
         raise
 
 
-def _component(graph: Graph, signal: int) -> int | None:
+def _component(graph: Graph, signal: int) -> int:
     node = graph.node(graph.signal(signal).node)
-    return node.parent if node.level is Level.SENSOR else node.key
+    return node.parent if node.level is Level.SENSOR and node.parent is not None else node.key
 
 
 def _signals_of(graph: Graph, component: int) -> list[int]:

@@ -153,3 +153,17 @@ def test_health_survives_a_restart_and_falls_with_its_rules(tmp_path: Path) -> N
         set_rules(twin)
         settle(monitor)
         assert health(twin, "plant") == 100.0
+
+
+def test_a_line_with_sensors_of_its_own_has_health_without_any_component(tmp_path: Path) -> None:
+    def build(edit: GraphEdit) -> None:
+        line = edit.add_node(id="grid", level=Level.LINE)
+        sensor = edit.add_node(id="grid.meter", level=Level.SENSOR, type="temperature", parent=line.key)
+        edit.add_signal(sensor.key)
+
+    with plant(tmp_path, SPIKE | {"sensor": "meter"}) as twin:
+        twin.change(build, "test")
+        monitor = Monitor(twin)
+        say(twin, "grid.meter", (0, 20.0), (1, 99.0))
+        settle(monitor)
+        assert health(twin, "grid") == 40.0
