@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
+from ..ingest.source_state import SourceStatus
 from ..twin.errors import InvalidValueError
 from ..twin.twin import Twin
 
@@ -14,25 +15,13 @@ MAX_POINTS = 200_000
 HISTORY_READERS = 4
 
 
-class SourceView(Protocol):
-    """The status of a configured source; times [ns]."""
-
-    @property
-    def state(self) -> str: ...
-    @property
-    def since(self) -> int: ...
-    @property
-    def error(self) -> str | None: ...
-    def counters(self) -> Mapping[str, int]: ...
-
-
 class Context(Protocol):
     """The part of a running service that this facade sees; `started` [ns]."""
 
     @property
     def twin(self) -> Twin: ...
     @property
-    def sources(self) -> Callable[[], Mapping[str, Any]]: ...
+    def sources(self) -> Callable[[], Mapping[str, SourceStatus]]: ...
     @property
     def started(self) -> int: ...
     @property

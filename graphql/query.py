@@ -125,7 +125,7 @@ class Query:
     @field
     def sources(self, info: Ask) -> list[Source]:
         """The configured sources and how they are doing."""
-        return [Source.of(name, status) for name, status in info.context.service.sources().items()]
+        return [Source.of(status) for status in info.context.service.sources().values()]
 
     @field
     def service(self, info: Ask) -> Service:

@@ -4,7 +4,8 @@ import asyncio
 
 import strawberry
 
-from .context import Context, SourceView
+from ..ingest.source_state import SourceStatus
+from .context import Context
 from .field import field
 from .scalars import Long, Time
 
@@ -18,17 +19,35 @@ class Counter:
 @strawberry.type(description="A configured source and how it is doing.")
 class Source:
     name: str
+    protocol: str
+    address: str
     state: str = strawberry.field(description="stopped, connecting, running, backoff or failed.")
+    healthy: bool = strawberry.field(description="Whether it does what it is there for.")
     since: Time = strawberry.field(description="Since when it is in this state.")
+    retry_at: Time | None = strawberry.field(description="When it tries again.")
     error: str | None
+    connects: int = strawberry.field(description="How often it connected since the start.")
+    last_received: Time | None
     counters: list[Counter] = strawberry.field(description="Received, stored, dead letters and so on, since the start.")
 
     @classmethod
-    def of(cls, name: str, status: SourceView) -> "Source":
+    def of(cls, status: SourceStatus) -> "Source":
         """What GraphQL shows of a source."""
-        counters = [Counter(name=word, value=Long(value)) for word, value in status.counters().items()]
-        state = getattr(status.state, "value", status.state)
-        return cls(name=name, state=str(state), since=Time(status.since), error=status.error, counters=counters)
+        counters = status.counters
+        names = [*(name for name in counters.__struct_fields__ if name != "last_received"), "acknowledged", "waiting"]
+        return cls(
+            name=status.name,
+            protocol=status.protocol,
+            address=status.address,
+            state=str(status.state),
+            healthy=status.healthy,
+            since=Time(status.since),
+            retry_at=None if status.retry_at is None else Time(status.retry_at),
+            error=status.error,
+            connects=status.connects,
+            last_received=Time(counters.last_received) if counters.last_received else None,
+            counters=[Counter(name=name, value=Long(getattr(counters, name))) for name in names],
+        )
 
 
 @strawberry.type(description="The running service.")

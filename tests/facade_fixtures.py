@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute
 
 from iotsense.analytics.health import add_health_signals
 from iotsense.graphql.app import graphql_routes
+from iotsense.ingest.source_state import SourceStatus
 from iotsense.twin.batch import ReadingBatch
 from iotsense.twin.entry import EventDraft
 from iotsense.twin.graph_edit import GraphEdit
@@ -28,17 +29,12 @@ from iotsense.twin.twin import Twin
 S = 1_000_000_000
 
 
-@dataclass
-class SourceStatus:
-    """A source as the facades see it."""
-
-    state: str = "running"
-    since: int = 1_700_000_000 * S
-    error: str | None = None
-
-    def counters(self) -> dict[str, int]:
-        """What it did."""
-        return {"received": 7, "stored": 5}
+def running_source() -> SourceStatus:
+    """A source that took in something."""
+    status = SourceStatus("mqtt", "mqtt", "mqtt://127.0.0.1:1883")
+    status.running()
+    status.counters.received, status.counters.accepted = 7, 5
+    return status
 
 
 @dataclass
@@ -48,7 +44,7 @@ class Context:
     twin: Twin
     version: str = "0.test"
     started: int = field(default_factory=now_ns)
-    sources: Callable[[], dict[str, Any]] = lambda: {"mqtt": SourceStatus()}
+    sources: Callable[[], Mapping[str, SourceStatus]] = lambda: {"mqtt": running_source()}
 
 
 def build(edit: GraphEdit) -> None:

@@ -199,12 +199,14 @@ def test_events_are_a_numbered_log(server: Server, twin: Twin) -> None:
 def test_the_service_and_its_sources_are_shown(server: Server, twin: Twin) -> None:
     put(twin, "line_1.conveyor.speed", 1.0)
     answer = server.ask("""{ service { version startedAt revision nodes signals readings events deadLetters trouble }
-        sources { name state since error counters { name value } } }""")
+        sources { name protocol state since error healthy counters { name value } } }""")
     service = answer["service"]
     assert service["version"] == "0.test" and service["nodes"] == len(twin.graph) and service["readings"] == 1
     assert service["trouble"] is None and service["deadLetters"] == 0
     (source,) = answer["sources"]
-    assert source["name"] == "mqtt" and source["counters"][0] == {"name": "received", "value": 7}
+    assert source["name"] == "mqtt" and source["state"] == "running" and source["healthy"]
+    counters = {counter["name"]: counter["value"] for counter in source["counters"]}
+    assert counters["received"] == 7 and counters["acknowledged"] == 5 and counters["waiting"] == 2
 
 
 # Errors and limits
