@@ -64,13 +64,17 @@ class Monitor:
     def __init__(self, twin: Twin, name: str = "monitor") -> None:
         self.twin = twin
         self.name = name
-        self.position = twin.position(name)
         self.trouble: str | None = None
+        self._recall()
+
+    def _recall(self) -> None:
+        """Begins from what is durable: the position, the open anomalies and, with the graph, the health last told."""
+        self.position = self.twin.position(self.name)
         self._recorded_position = self.position
         self._recorded_at = time.monotonic()
         self._unrecorded = Conclusions()
         self._graph = Graph()
-        found = (Anomaly.of(event) for event in twin.open_events(ANOMALY) if "condition" in event.data)
+        found = (Anomaly.of(event) for event in self.twin.open_events(ANOMALY) if "condition" in event.data)
         self._anomalies = OpenAnomalies(found)
         self._newest_health: dict[int, int] = {}
         self._detector = ThresholdDetector(compile_watches(Graph()))
@@ -126,6 +130,16 @@ class Monitor:
 
         What could not be recorded is kept and tried first the next time.
         """
+        try:
+            return self._step()
+        except (StorageError, OverloadedError):
+            raise
+        except Exception:
+            # Whoever supervises it hears of it; what was half done is forgotten, so that nothing is left out.
+            self._recall()
+            raise
+
+    def _step(self) -> int:
         self._record()
         if self.twin.graph.revision and not self._graph.revision:
             self._follow(self.twin.graph, now_ns())

@@ -220,6 +220,24 @@ def test_a_write_that_is_refused_is_repeated_and_nothing_is_lost(
         assert health(twin, "l1.m1") == 100.0
 
 
+def test_after_a_failure_of_its_own_it_begins_again_where_its_conclusions_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with watched(tmp_path, SPIKE) as (twin, monitor):
+        say(twin, M1, (0, 20.0), (1, 90.0))
+
+        def fail(*_: object) -> None:
+            raise RuntimeError("a mistake in the program")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(Monitor, "_open", fail)
+            with pytest.raises(RuntimeError):
+                monitor.step()
+        settle(monitor)
+        assert spans(twin) == [(1.0, None, "warning")]
+        assert health(twin, "l1.m1") == 75.0
+
+
 def test_a_broken_rule_stops_neither_the_others_nor_itself_from_being_told(tmp_path: Path) -> None:
     broken = {"name": "nonsense", "type": "threshold", "sensor": "speed", "conditions": [{"operator": "~"}]}
     unitless = SPIKE | {"name": "in_metres", "conditions": [SPIKE["conditions"][0] | {"unit": "metre"}]}
