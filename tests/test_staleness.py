@@ -84,6 +84,15 @@ def test_its_value_time_and_history_stay_as_they_were(tmp_path: Path) -> None:
         assert twin.history(index(twin, M1), T0, T0 + S).quality.tolist() == [192]
 
 
+def test_who_speaks_at_the_very_moment_of_being_found_silent_stays_good(tmp_path: Path) -> None:
+    with expecting(tmp_path) as twin:
+        say(twin, M1, (0, 20.0), (30, 21.0))
+        twin.mark_stale([(index(twin, M1), T0)])  # what was looked at was the reading before
+        assert quality(twin, M1) == 192
+        Staleness(twin, Clock()).step()
+        assert twin.open_events("stale") == []
+
+
 def test_one_event_for_one_silence(tmp_path: Path) -> None:
     with expecting(tmp_path) as twin:
         clock = Clock()

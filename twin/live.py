@@ -121,7 +121,9 @@ class Live:
             self.stale.pop(index, None)
         else:
             self.stale[index] = identity
-            self.state.mark_uncertain([index], seq)
+            reading = self.state.read(index)
+            if reading is not None and reading.time <= event.time:
+                self.state.mark_uncertain([index], seq)  # unless it spoke just before it was found silent
 
     def _absorb_labels(self, labels: list[NewLabel]) -> None:
         self.labels.absorb(labels)
