@@ -12,7 +12,7 @@ from .query_store import QueryStore
 
 log = logging.getLogger("iotsense.projector")
 
-BATCH_ROWS = 1_000_000
+BATCH_ROWS = 500_000
 RETRY_S = 5.0
 
 
@@ -49,14 +49,15 @@ class Projector:
     def _run(self) -> None:
         while not self._closing:
             try:
-                self._project()
+                more = self._project()
                 self._checkpoint()
                 self.trouble = None
             except (StorageError, OSError) as error:
+                more = False
                 self._recover(error)
             with self._condition:
                 self._condition.notify_all()
-                if not self._closing and not self._asked:
+                if not (self._closing or self._asked or more):
                     self._condition.wait(RETRY_S if self.trouble else self._interval)
                 self._asked = False
 
@@ -73,18 +74,19 @@ class Projector:
             except StorageError as worse:
                 log.debug("history cannot be read either: %s", worse)
 
-    def _project(self) -> None:
-        while self._store.applied_seq < self._journal.last_seq:
-            chunk: list[Entry] = []
-            rows = 0
-            for entry in self._journal.read(self._store.applied_seq):
-                chunk.append(entry)
-                rows += len(entry.value) if entry.kind is EntryKind.READINGS else 1
-                if rows >= BATCH_ROWS:
-                    break
-            if not chunk:
-                raise DamagedFileError(f"the journal cannot be read behind entry {self._store.applied_seq}")
-            self._store.apply(chunk)
+    def _project(self) -> bool:
+        """One transaction: what has come, or so much of it that memory stays bounded; whether there is more."""
+        chunk: list[Entry] = []
+        rows = 0
+        for entry in self._journal.read(self._store.applied_seq):
+            chunk.append(entry)
+            rows += len(entry.value) if entry.kind is EntryKind.READINGS else 1
+            if rows >= BATCH_ROWS:
+                break
+        if not chunk and self._store.applied_seq < self._journal.last_seq:
+            raise DamagedFileError(f"the journal cannot be read behind entry {self._store.applied_seq}")
+        self._store.apply(chunk)
+        return rows >= BATCH_ROWS
 
     def close(self) -> None:
         """Projects what is left and stops."""
@@ -94,6 +96,7 @@ class Projector:
         if self._thread.is_alive():
             self._thread.join()
         try:
-            self._project()
+            while self._project():
+                pass
         except StorageError as error:
             log.warning("history is behind; it catches up at the next start: %s", error)

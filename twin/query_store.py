@@ -49,7 +49,7 @@ def _translate(error: duckdb.Error, path: Path) -> StorageError:
 class QueryStore:
     """Readings, events and dead letters up to `applied_seq`. One thread writes, any reads, each with its own cursor."""
 
-    def __init__(self, path: Path, memory_limit: str = "256MB") -> None:
+    def __init__(self, path: Path, memory_limit: str) -> None:
         self.path = path
         self._memory_limit = memory_limit
         self._lock = threading.Lock()

@@ -52,7 +52,7 @@ class StoreOptions:
     """
 
     segment_bytes: int = SEGMENT_BYTES
-    memory_limit: str = "256MB"
+    memory_limit: str = "128MB"
     projection_interval: float = 1.0
     journal_retention: float = 7 * 86_400
 
