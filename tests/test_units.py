@@ -41,8 +41,16 @@ def test_a_unit_goes_by_many_names(texts: tuple[str, ...], name: str) -> None:
 def test_case_counts_where_it_tells_units_apart() -> None:
     assert parse_unit("mW").name == "mW"
     assert parse_unit("MW").name == "MW"
+    assert {parse_unit(text).name for text in ("KW", "kw", "Kw")} == {"kW"}
+    assert {parse_unit(text).name for text in ("Metre", "METRE", "MPH", "Min")} == {"m", "mph", "min"}
     with pytest.raises(InvalidValueError, match="did you mean 'MW' or 'mW'"):
         parse_unit("mw")
+
+
+@pytest.mark.parametrize("text", ["MV", "MA", "Mm", "ML", "Mbar", "MM/S", "G", "M"])
+def test_mega_is_never_taken_for_milli(text: str) -> None:
+    with pytest.raises(InvalidValueError, match="did you mean"):
+        parse_unit(text)
 
 
 @pytest.mark.parametrize("unit", known_units(), ids=lambda unit: unit.name)

@@ -384,7 +384,7 @@ TABLE: dict[str, str] = {
         dBm; dBm; ; dB[mW]; ; rssi
         """,
     "acidity": """
-        pH; pH; ; [pH]; Q30; ph
+        pH; pH; ; [pH]; Q30;
         """,
     "turbidity": """
         NTU; NTU; ; {NTU}; ; ntu, nephelometric turbidity unit, fnu

@@ -76,8 +76,9 @@ def _rows() -> Iterator[tuple[Unit, list[str]]]:
 
 
 @functools.cache
-def _index() -> tuple[dict[str, Unit], dict[str, Unit]]:
-    """Units by exact text (canonical names first, UNECE codes last), and by lower-case text where that is unique."""
+def _index() -> tuple[dict[str, Unit], dict[str, tuple[Unit, str]]]:
+    """Units by exact text (canonical names first, UNECE codes last); by lower-case text, where that is unique, with
+    the spelling."""
     exact: dict[str, Unit] = {}
     spelled: list[tuple[str, Unit]] = []
     rows = list(_rows())
@@ -91,11 +92,12 @@ def _index() -> tuple[dict[str, Unit], dict[str, Unit]]:
     for unit, _ in rows:
         if unit.unece:
             exact.setdefault(unit.unece, unit)
-    folded: dict[str, Unit | None] = {}
+    folded: dict[str, tuple[Unit, str]] = {}
+    twofold: set[str] = set()
     for text, unit in spelled:
-        key = text.lower()
-        folded[key] = unit if folded.get(key, unit) is unit else None
-    return exact, {key: unit for key, unit in folded.items() if unit is not None}
+        if folded.setdefault(text.lower(), (unit, text))[0] is not unit:
+            twofold.add(text.lower())
+    return exact, {key: found for key, found in folded.items() if key not in twofold}
 
 
 def known_units() -> list[Unit]:
@@ -124,9 +126,17 @@ def parse_unit(text: str) -> Unit:
 
 def _lookup(text: str) -> Unit | None:
     exact, folded = _index()
-    plain = text.translate(_SUPERSCRIPTS)
-    lower = text.lower()
-    return exact.get(text) or exact.get(plain) or folded.get(lower) or folded.get(lower.replace("_", " "))
+    unit = exact.get(text) or exact.get(text.translate(_SUPERSCRIPTS))
+    if unit is not None or len(text) < 2:
+        return unit
+    found = folded.get(text.lower()) or folded.get(text.lower().replace("_", " "))
+    return None if found is None or _other_prefix(text, found[1]) else found[0]
+
+
+def _other_prefix(text: str, spelling: str) -> bool:
+    """Whether the case of a text makes it mega instead of milli, or the reverse: `MV` is not `mV`, but `Metre` is."""
+    differs = text[0] != spelling[0] and text[0] in "mM"
+    return differs and spelling != "min" and spelling[1:] in _index()[0]
 
 
 def _did_you_mean(text: str) -> str:
@@ -137,7 +147,7 @@ def _did_you_mean(text: str) -> str:
         or difflib.get_close_matches(text, exact, 3, 0.7)
         or difflib.get_close_matches(text.lower(), folded, 3, 0.7)
     )
-    names = list(dict.fromkeys((exact.get(match) or folded[match]).name for match in near))
+    names = list(dict.fromkeys((exact.get(match) or folded[match][0]).name for match in near))
     return f"; did you mean {' or '.join(repr(name) for name in names)}?" if names else ""
 
 
