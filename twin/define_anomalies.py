@@ -56,11 +56,14 @@ class Condition(Model):
     @model_validator(mode="after")
     def _consistent(self) -> "Condition":
         if self.metric == "rate_of_change" and self.window is None:
-            raise refuse('a rate_of_change needs a `window`, such as "5m"')
+            raise refuse('a rate_of_change needs a `window`, such as "5m"', field="metric")
         if self.metric == "value" and self.window is not None:
-            raise refuse("found a `window` with the metric value, which has none; did you mean rate_of_change?")
+            raise refuse("found a `window` with the metric value, which has none", "rate_of_change", field="metric")
         if isinstance(self.threshold, (str, bool)) and (self.operator not in ("==", "!=") or self.hysteresis):
-            raise refuse("a threshold that is a label or a boolean is compared by == or !=, without hysteresis")
+            raise refuse(
+                "a threshold that is a label or a boolean is compared by == or !=, without hysteresis",
+                field="threshold",
+            )
         return self
 
 
@@ -103,7 +106,10 @@ class MachineLearningRule(Rule):
     @model_validator(mode="after")
     def _threshold_fits(self) -> "MachineLearningRule":
         if self.reconstruction_threshold is not None and self.model != "autoencoder":
-            raise refuse(f"found reconstruction_threshold with {self.model}, which reconstructs nothing")
+            raise refuse(
+                f"found reconstruction_threshold with {self.model}, which reconstructs nothing",
+                field="reconstruction_threshold",
+            )
         return self
 
 
@@ -128,7 +134,10 @@ class CorrelationRule(Rule):
     def _room_to_break(self) -> "CorrelationRule":
         broken, good = self.min_correlation, self.expected_correlation
         if (broken >= good) if good >= 0 else (broken <= good):
-            raise refuse(f"found min_correlation {broken:g}, which the expected correlation {good:g} already breaks")
+            raise refuse(
+                f"found min_correlation {broken:g}, which the expected correlation {good:g} already breaks",
+                field="min_correlation",
+            )
         return self
 
 
@@ -159,9 +168,9 @@ class ControlChartRule(Rule):
     def _subgroups(self) -> "ControlChartRule":
         grouped = self.chart_type in ("xbar_r", "xbar_s")
         if grouped and (self.subgroup_size is None or self.subgroup_size < 2):
-            raise refuse(f"a chart of type {self.chart_type} needs a subgroup_size of 2 or more")
+            raise refuse(f"a chart of type {self.chart_type} needs a subgroup_size of 2 or more", field="subgroup_size")
         if self.chart_type == "i_mr" and self.subgroup_size not in (None, 1):
-            raise refuse("a chart of type i_mr takes single readings; leave subgroup_size out")
+            raise refuse("a chart of type i_mr takes single readings; leave subgroup_size out", field="subgroup_size")
         return self
 
 

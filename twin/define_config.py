@@ -104,7 +104,7 @@ class Storage(Model):
     @model_validator(mode="after")
     def _reachable(self) -> "Storage":
         if self.type != "embedded" and self.host is None and self.url is None:
-            raise refuse(f"storage of type {self.type} needs a `host` or a `url`")
+            raise refuse(f"storage of type {self.type} needs a `host` or a `url`", field="type")
         return self
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from .define_maintenance import Aggregation
 from .define_types import Duration, Expression, FileName, Id, Model, Name, Positive, Properties, refuse
@@ -25,7 +25,12 @@ class Processing(Model):
 
     name: Name
     """Its name."""
-    input: Name | list[Name]
+    input: Annotated[
+        list[Name],
+        Field(min_length=1),
+        BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+    ]
     """The sensors, or outputs of earlier steps, that it takes."""
     output: Name
     """What it yields."""
@@ -111,7 +116,7 @@ class Route(Model):
     @model_validator(mode="after")
     def _method_fits(self) -> "Route":
         if self.method is not None and self.aggregation is None:
-            raise refuse("found a `method` without an `aggregation` window")
+            raise refuse("found a `method` without an `aggregation` window", field="method")
         return self
 
 

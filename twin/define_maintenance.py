@@ -54,13 +54,13 @@ class Feature(Model):
     @model_validator(mode="after")
     def _consistent(self) -> "Feature":
         if (self.type == "spectrum") != bool(self.bands):
-            raise refuse("`bands` belong to a feature of type spectrum, and it needs them")
+            raise refuse("`bands` belong to a feature of type spectrum, and it needs them", field="bands")
         if self.bands != sorted(set(self.bands)):
-            raise refuse("found bands that do not rise; write their upper edges from low to high")
+            raise refuse("found bands that do not rise; write their upper edges from low to high", field="bands")
         if self.aggregation is not None and self.type != "aggregate":
-            raise refuse(f"found an aggregation on a feature of type {self.type}, which has none")
+            raise refuse(f"found an aggregation on a feature of type {self.type}, which has none", field="aggregation")
         if self.type == "slope" and self.window is None:
-            raise refuse('a feature of type slope needs a `window`, such as "24h"')
+            raise refuse('a feature of type slope needs a `window`, such as "24h"', field="type")
         return self
 
     @classmethod
@@ -105,7 +105,7 @@ class LifeThresholds(Model):
     def _rising(self) -> "LifeThresholds":
         rising = [value for value in (self.critical, self.warning, self.normal) if value is not None]
         if rising != sorted(set(rising)):
-            raise refuse("expected critical < warning < normal [days]")
+            raise refuse("expected critical < warning < normal [days]", field="warning")
         return self
 
 

@@ -3,7 +3,8 @@
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
+from pydantic_core import CoreSchema
 
 from .define_payload import Payload, Protocol, Tls
 from .define_types import Duration, Model, Name, Secret, refuse
@@ -96,12 +97,25 @@ class BrokerConfig(MqttConnection):
     """Name of the source; left out, mqtt."""
 
 
+class ConfigTopic(MqttTopic):
+    """A topic in `iotsense.ingestion.mqtt`. A text alone is its pattern."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pattern_alone(cls, given: Any) -> Any:
+        return {"pattern": given} if isinstance(given, str) else given
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string", "minLength": 1}, handler(schema)]}
+
+
 class MqttConfig(Model):
     """MQTT in the configuration file: brokers, and topics that are subscribed to at each of them."""
 
     brokers: list[BrokerConfig] = []
     """The brokers."""
-    topics: list[TopicFilter | MqttTopic] = []
+    topics: list[ConfigTopic] = []
     """Topic filters; a payload without a schema is in the telemetry shape of the REST interface."""
 
 

@@ -25,7 +25,10 @@ class UnitConversion(Model):
     @model_validator(mode="after")
     def _same_dimension(self) -> "UnitConversion":
         if not convertible(self.from_unit, self.to_unit):
-            raise refuse(f"{self.from_unit} cannot be converted to {self.to_unit}: they measure different things")
+            raise refuse(
+                f"{self.from_unit} cannot be converted to {self.to_unit}: they measure different things",
+                field="to_unit",
+            )
         return self
 
 

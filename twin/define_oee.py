@@ -27,7 +27,7 @@ class Shift(Model):
     @model_validator(mode="after")
     def _lasts(self) -> "Shift":
         if self.start.strip() == self.end.strip():
-            raise refuse(f"found a shift from {self.start} to {self.end}; a whole day is 00:00 to 24:00")
+            raise refuse(f"found a shift from {self.start} to {self.end}; a whole day is 00:00 to 24:00", field="end")
         return self
 
     def spans(self) -> list[tuple[int, int]]:
@@ -52,9 +52,12 @@ class PlannedDowntime(Model):
     @model_validator(mode="after")
     def _known(self) -> "PlannedDowntime":
         if (self.schedule is None) == (self.signal is None):
-            raise refuse("planned downtime has either a `schedule` or a `signal`")
+            raise refuse("planned downtime has either a `schedule` or a `signal`", field="signal")
         if self.schedule is not None and parse_schedule(self.schedule).momentary:
-            raise refuse(f"found {self.schedule!r}, which has no end; expected a span such as sunday 06:00-10:00")
+            raise refuse(
+                f"found {self.schedule!r}, which has no end; expected a span such as sunday 06:00-10:00",
+                field="schedule",
+            )
         return self
 
 

@@ -27,7 +27,7 @@ class Sync(Model):
     @model_validator(mode="after")
     def _interval_fits(self) -> "Sync":
         if (self.mode == "interval") != (self.interval is not None):
-            raise refuse("`interval` belongs to the mode interval, and it needs one")
+            raise refuse("`interval` belongs to the mode interval, and it needs one", field="interval")
         return self
 
 
@@ -46,11 +46,13 @@ class Variable(Model):
     @model_validator(mode="after")
     def _consistent(self) -> "Variable":
         if (self.range is None) == (self.values is None):
-            raise refuse("a variable has either a `range` or `values`")
+            raise refuse("a variable has either a `range` or `values`", field="values")
         if self.range is not None and self.range[0] >= self.range[1]:
-            raise refuse(f"found a range from {self.range[0]:g} to {self.range[1]:g}, expected one that rises")
+            raise refuse(
+                f"found a range from {self.range[0]:g} to {self.range[1]:g}, expected one that rises", field="range"
+            )
         if self.step is not None and (self.range is None or self.step > self.range[1] - self.range[0]):
-            raise refuse("found a step that is longer than the range")
+            raise refuse("found a step that is longer than the range", field="step")
         return self
 
 

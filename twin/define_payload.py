@@ -43,9 +43,9 @@ class Payload(Model):
     @model_validator(mode="after")
     def _parser_fits(self) -> "Payload":
         if self.parser == "protobuf" and self.schema_file is None:
-            raise refuse("the parser protobuf needs a `schema_file`")
+            raise refuse("the parser protobuf needs a `schema_file`", field="parser")
         if self.parser == "json" and (self.schema_file is not None or self.message_type is not None):
-            raise refuse("found schema_file or message_type, which belong to the parser protobuf")
+            raise refuse("found schema_file or message_type, which belong to the parser protobuf", field="schema_file")
         return self
 
 
@@ -70,7 +70,7 @@ class Tls(Model):
     @model_validator(mode="after")
     def _pair(self) -> "Tls":
         if (self.certificate is None) != (self.key is None):
-            raise refuse("`certificate` and `key` belong together")
+            raise refuse("`certificate` and `key` belong together", field="key")
         return self
 
 

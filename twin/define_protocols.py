@@ -65,7 +65,10 @@ class OpcUaConnection(Model):
     @model_validator(mode="after")
     def _mode_fits(self) -> "OpcUaConnection":
         if self.security_mode and (self.security_policy == "None") != (self.security_mode == "None"):
-            raise refuse(f"security_mode {self.security_mode} does not go with security_policy {self.security_policy}")
+            raise refuse(
+                f"security_mode {self.security_mode} does not go with security_policy {self.security_policy}",
+                field="security_mode",
+            )
         return self
 
 
@@ -126,11 +129,13 @@ class ModbusRegister(Model):
     def _count_fits(self) -> "ModbusRegister":
         needed = REGISTERS.get(self.type)
         if needed is not None and self.count not in (None, needed):
-            raise refuse(f"found count {self.count}, expected {needed}: {self.type} takes {needed} registers")
+            raise refuse(
+                f"found count {self.count}, expected {needed}: {self.type} takes {needed} registers", field="count"
+            )
         if self.type == "string" and self.count is None:
-            raise refuse("a string needs its `count` of registers")
+            raise refuse("a string needs its `count` of registers", field="type")
         if self.scale == 0:
-            raise refuse("found scale 0, which makes every value the same")
+            raise refuse("found scale 0, which makes every value the same", field="scale")
         return self
 
 
@@ -164,9 +169,9 @@ class ModbusDevice(Model):
     def _reachable(self) -> "ModbusDevice":
         serial = self.transport == "rtu"
         if serial and self.serial_port is None:
-            raise refuse("the transport rtu needs a `serial_port`")
+            raise refuse("the transport rtu needs a `serial_port`", field="transport")
         if not serial and self.host is None:
-            raise refuse(f"the transport {self.transport} needs a `host`")
+            raise refuse(f"the transport {self.transport} needs a `host`", field="transport")
         return self
 
 

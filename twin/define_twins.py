@@ -67,7 +67,7 @@ class DocumentLink(Model):
     @model_validator(mode="after")
     def _somewhere(self) -> "DocumentLink":
         if (self.url is None) == (self.file is None):
-            raise refuse("a document has either a `url` or a `file`")
+            raise refuse("a document has either a `url` or a `file`", field="file")
         return self
 
 
@@ -127,7 +127,9 @@ class Area(NodeFields):
     @model_validator(mode="after")
     def _one_parent(self) -> "Area":
         if self.area is not None and self.site is not None:
-            raise refuse("an area that is part of another `area` takes its site from there; leave `site` out")
+            raise refuse(
+                "an area that is part of another `area` takes its site from there; leave `site` out", field="site"
+            )
         return self
 
 
@@ -171,9 +173,11 @@ class Sensor(NodeFields):
     @model_validator(mode="after")
     def _range(self) -> "Sensor":
         if self.low is not None and self.high is not None and self.low > self.high:
-            raise refuse(f"found low {self.low:g} above high {self.high:g}")
+            raise refuse(f"found low {self.low:g} above high {self.high:g}", field="low")
         if self.labels and self.data_type == "number":
-            raise refuse("found labels on a sensor of data_type number; labels belong to text and boolean")
+            raise refuse(
+                "found labels on a sensor of data_type number; labels belong to text and boolean", field="labels"
+            )
         return self
 
 
@@ -265,5 +269,5 @@ class DigitalTwin(NodeFields):
     def _one_place(self) -> "DigitalTwin":
         given = [field for field in ("area", "site", "enterprise") if getattr(self, field) is not None]
         if len(given) > 1:
-            raise refuse(f"found {' and '.join(given)}; name the nearest only, it knows the others")
+            raise refuse(f"found {' and '.join(given)}; name the nearest only, it knows the others", field=given[1])
         return self

@@ -45,9 +45,11 @@ class Model(BaseModel):
     engine: ClassVar[bool] = True
 
 
-def refuse(message: str, suggestion: str | None = None) -> PydanticCustomError:
-    """A mistake of the author's, in the words of the person who reads it."""
-    return PydanticCustomError("definition", "{message}", {"message": message, "suggestion": suggestion})
+def refuse(message: str, suggestion: str | None = None, field: str | None = None) -> PydanticCustomError:
+    """A mistake of the author's, in the words of the person who reads it; `field` is where to look."""
+    return PydanticCustomError(
+        "definition", "{message}", {"message": message, "suggestion": suggestion, "field": field}
+    )
 
 
 def check(parse: Callable[[T], Any]) -> Callable[[T], T]:

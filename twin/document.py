@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterable
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import yaml
 
@@ -262,22 +262,32 @@ def _open_brackets(text: str) -> int:
     return max(accumulate(steps), default=0)
 
 
-def locate(root: Any, path: Iterable[str | int]) -> tuple[Place, Place, tuple[str | int, ...]]:
-    """The places of the key and of the value that a path leads to, and the path as numbered in its file.
+Step: TypeAlias = tuple[Mapping | Items, Any]
 
-    Parts that lead nowhere are passed over, so that a path through a pydantic union finds its way; a path that ends
-    beyond the tree gives the last place on the way.
+
+def trail(root: Mapping | Items, path: Iterable[str | int]) -> list[Step]:
+    """The containers and keys that a path leads through.
+
+    Parts that lead nowhere are passed over, so that a path through a pydantic union finds its way.
     """
-    key_place = value_place = root.place
-    current, walked = root, []
+    steps: list[Step] = []
+    current: Any = root
     for part in path:
-        if isinstance(current, Mapping) and part in current:
-            key_place, value_place = current.key_places[str(part)], current.value_places[str(part)]
-            walked.append(part)
-        elif isinstance(current, Items) and isinstance(part, int) and part < len(current):
-            key_place = value_place = current.item_places[part]
-            walked.append(current.numbers[part])
-        else:
-            continue
-        current = current[part]
-    return key_place, value_place, tuple(walked)
+        known = isinstance(current, Mapping) and part in current
+        if known or (isinstance(current, Items) and isinstance(part, int) and part < len(current)):
+            steps.append((current, part))
+            current = current[part]
+    return steps
+
+
+def place_of(step: Step, key: bool = False) -> Place:
+    """Where the value (or the key) of a step stands."""
+    container, part = step
+    if isinstance(container, Items):
+        return container.item_places[part]
+    return (container.key_places if key else container.value_places)[part]
+
+
+def path_of(steps: Iterable[Step]) -> tuple[str | int, ...]:
+    """The path of a trail, with items numbered as in their file."""
+    return tuple(container.numbers[part] if isinstance(container, Items) else part for container, part in steps)
