@@ -197,8 +197,9 @@ class Outbox:
 
     def _give_back(self, batch: Batch, error: IoTSenseError) -> None:
         """We are refused, not the documents: who waits is told, the others stay until the service takes them."""
-        self._forget([document for document in batch.documents if document.done is not None], error)
-        rest = [document for document in batch.documents if document.done is None]
+        self._forget([each for each in (*batch.documents, *self._queue) if each.done is not None], error)
+        self._queue = deque(each for each in self._queue if each.done is None)
+        rest = [each for each in batch.documents if each.done is None]
         self._current = Batch(rest) if rest else None
 
 

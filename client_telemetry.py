@@ -69,7 +69,7 @@ class Telemetry:
     def send(self, documents: Document | Sequence[Document], *, wait: bool = False, timeout: float = WAIT_S) -> None:
         """Takes a document or a list of them, in the shape of `POST /telemetry`.
 
-        With `wait` it returns when they are durable in the service, at the latest after `timeout` [s].
+        With `wait` it returns when they are durable in the service; after `timeout` [s] it raises, and goes on trying.
         Raises InvalidValueError (refused, now or by an earlier call), OverloadedError, SourceError (not delivered).
         """
         _raise_refusals(self._outbox)
