@@ -390,18 +390,3 @@ TABLE: dict[str, str] = {
         NTU; NTU; ; {NTU}; ; ntu, nephelometric turbidity unit, fnu
         """,
 }
-
-# Absolute temperatures in kelvin: kelvin = (value + shift) * scale, as exact ratios.
-TEMPERATURES: dict[str, tuple[str, str]] = {
-    "kelvin": ("1", "0"),
-    "celsius": ("1", "273.15"),
-    "rankine": ("5/9", "0"),
-    "fahrenheit": ("5/9", "459.67"),
-}
-
-# Texts that two conventions read differently: refused, with what to write instead.
-AMBIGUOUS: dict[str, tuple[str, ...]] = {
-    "HP": ("hp (horsepower)", "mmH2O (UNECE code HP)"),
-    "PS": ("metric_hp (Pferdestärke)", "psi (UNECE code PS)"),
-    "Gal": ("gal (gallon)", "m/s2 (for the gal, 0.01 m/s2)"),
-}

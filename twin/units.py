@@ -13,9 +13,23 @@ from fractions import Fraction
 from typing import Any
 
 from .errors import InvalidValueError
-from .unit_table import AMBIGUOUS, TABLE, TEMPERATURES
+from .unit_table import TABLE
 
 MAX_UNIT_LENGTH = 64
+# Absolute temperatures in kelvin: kelvin = (value + shift) * scale, as exact ratios.
+_TEMPERATURES: dict[str, tuple[str, str]] = {
+    "kelvin": ("1", "0"),
+    "celsius": ("1", "273.15"),
+    "rankine": ("5/9", "0"),
+    "fahrenheit": ("5/9", "459.67"),
+}
+
+# Texts that two conventions read differently: refused, with what to write instead.
+_AMBIGUOUS: dict[str, tuple[str, ...]] = {
+    "HP": ("hp (horsepower)", "mmH2O (UNECE code HP)"),
+    "PS": ("metric_hp (Pferdestärke)", "psi (UNECE code PS)"),
+    "Gal": ("gal (gallon)", "m/s2 (for the gal, 0.01 m/s2)"),
+}
 _ROTATION, _FREQUENCY = "rotational speed", "frequency"
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _FACTOR = re.compile(r"(?P<base>\[[^\]]+\]|[^\d\s*./^()\[\]-]+)(?:\^|\*\*)?(?P<power>-?\d)?$")
@@ -116,8 +130,8 @@ def parse_unit(text: str) -> Unit:
     wanted = " ".join(text.replace("μ", "µ").split())
     if not wanted or len(wanted) > MAX_UNIT_LENGTH:
         raise InvalidValueError(f"{text[:MAX_UNIT_LENGTH]!r} is not a unit")
-    if wanted in AMBIGUOUS:
-        raise InvalidValueError(f"unit {text!r} is ambiguous; write {' or '.join(AMBIGUOUS[wanted])}")
+    if wanted in _AMBIGUOUS:
+        raise InvalidValueError(f"unit {text!r} is ambiguous; write {' or '.join(_AMBIGUOUS[wanted])}")
     unit = _lookup(wanted) or _composed(wanted)
     if unit is None:
         raise InvalidValueError(f"{text!r} is not a unit that is known here{_did_you_mean(wanted)}")
@@ -304,15 +318,15 @@ def _conversion(source: Unit, target: Unit) -> Affine:
         raise InvalidValueError(
             f"{source.name} ({source.dimension}) cannot be converted to {target.name} ({target.dimension})"
         )
-    if source.name in TEMPERATURES and target.name in TEMPERATURES:
+    if source.name in _TEMPERATURES and target.name in _TEMPERATURES:
         return _temperature(source.name, target.name)
     ratio = (_measure(source.expression) / _measure(target.expression)).to_root_units()
     return Affine(float(ratio.magnitude) * factor)
 
 
 def _temperature(source: str, target: str) -> Affine:
-    scale, shift = map(Fraction, TEMPERATURES[source])
-    target_scale, target_shift = map(Fraction, TEMPERATURES[target])
+    scale, shift = map(Fraction, _TEMPERATURES[source])
+    target_scale, target_shift = map(Fraction, _TEMPERATURES[target])
     return Affine(float(scale / target_scale), float(shift * scale / target_scale - target_shift))
 
 
