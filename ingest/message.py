@@ -34,8 +34,10 @@ class Message(msgspec.Struct):
 
     source: name of the configured source. received: arrival [ns since the epoch], 0 for now. identity: two messages of
     one identity within 24 hours are the same message. size [bytes]: what it takes of the pipeline's buffer, 0 for an
-    estimate. `ack` is called on the event loop once the message is durable, in the order of receipt; `refuse` instead
-    of it if storage refuses, and then the source must not be told that we have it.
+    estimate. retained: the source kept it and gives it to every newcomer, so it is no new reading: it counts only for
+    a signal that has no value yet, or with a source time that is newer than the signal's. `ack` is called on the event
+    loop once the message is durable, in the order of receipt; `refuse` instead of it if storage refuses, and then the
+    source must not be told that we have it.
     """
 
     source: str
@@ -48,6 +50,7 @@ class Message(msgspec.Struct):
     received: int = 0
     identity: str | None = None
     size: int = 0
+    retained: bool = False
     ack: Callable[[], None] | None = None
     refuse: Callable[[IoTSenseError], None] | None = None
 

@@ -112,11 +112,16 @@ Fill = Callable[[Any, str | int | None, Row], None]
 
 
 def compile_schema(
-    schema: PayloadSchema, clock: Clock, namespace: Mapping[str, Any], stamp_path: str | None = None
+    schema: PayloadSchema,
+    clock: Clock,
+    namespace: Mapping[str, Any],
+    stamp_path: str | None = None,
+    device_clocks: Mapping[str, Clock] | None = None,
 ) -> SamplesParser:
     """The parser of a topic with a `schema:`; templates in it are filled in from `namespace` (topic, env) here.
 
-    stamp_path: where the stamp is if the schema does not say. Paths with a wildcard in common give one sample for each
+    stamp_path: where the stamp is if the schema does not say. device_clocks: for devices whose stamps are read
+    differently. Paths with a wildcard in common give one sample for each
     element. Raises InvalidValueError for a schema that cannot work.
     """
     texts = {field: getattr(schema, field) for field in _FIELDS} | {
@@ -139,7 +144,7 @@ def compile_schema(
             raise InvalidValueError(f"schema.{field}: {error}", field) from None
     if _VALUE not in paths:
         raise InvalidValueError(f"schema.value: {texts['value']!r} is not a JSONPath", "value")
-    emit = _emitter(tuple(schema.metadata), clock, texts["value"])
+    emit = _emitter(tuple(schema.metadata), clock, device_clocks or {}, texts["value"])
     if not any(path.many for path in paths.values()):
         return _single(paths, start, emit)
     rows = _nested(paths, start) or _zipped(paths, start)
@@ -158,20 +163,21 @@ def compile_schema(
 Emit = Callable[[Row, list[Sample], Failures], None]
 
 
-def _emitter(metadata: tuple[str, ...], clock: Clock, value_path: str) -> Emit:
+def _emitter(metadata: tuple[str, ...], clock: Clock, clocks: Mapping[str, Clock], value_path: str) -> Emit:
     def emit(row: Row, samples: list[Sample], failures: Failures) -> None:
         device, name, value, unit, stamp, quality = row[:6]
         if value is None:
             failures.append(Failure(PARSE, f"{value_path} finds nothing in the payload"))
             return
+        if device is not None and device.__class__ is not str:
+            device = str(device)
         try:
-            time = None if stamp is None else clock(stamp)
+            read = clocks.get(device, clock) if clocks else clock
+            time = None if stamp is None else read(stamp)
             byte = 192 if quality is None else quality_byte(quality)
         except InvalidValueError as error:
             failures.append(Failure(PARSE, str(error)))
             return
-        if device is not None and device.__class__ is not str:
-            device = str(device)
         if name is None:
             name = ""
         elif name.__class__ is not str:

@@ -1,0 +1,266 @@
+"""Binding: whose signal is a measurement?
+
+In this order: a sensor whose `source` is the address; a component (`device_id`) with a sensor of that id, name or
+source; a sensor (`device_id`) itself; for a measurement without a device, the sensor of that id or name. What fits
+nothing is returned as Unbound, with what is known about its place.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..twin.errors import InvalidValueError, NotFoundError
+from ..twin.graph import Graph
+from ..twin.model import DataType, Level, Node, Role, Signal
+from ..twin.twin import Twin
+from ..twin.units import Affine, conversion
+from .address_book import AddressBook, answers_to
+from .lane import Key, Lane, Lanes
+from .normalization import Rule, Units, in_order, units_of
+from .targets import LabelTarget, ListTarget, NumberTarget, Target, data_type_of
+
+_ELEMENT = re.compile(r"(?P<sensor>.+)\[(?P<number>\d+)\]\Z")
+_SAME = Affine(1.0)
+ANY_NAME = "value"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How a measurement is addressed. `name` is "" where the message does not name what was measured.
+
+    alone: whether it is the only measurement of its device in the message.
+    """
+
+    device: str | None
+    name: str
+    unit: str | None
+    metadata: dict[str, Any] | None
+    alone: bool
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        return ".".join(part for part in (self.device, self.name) if part) or "a measurement without device and name"
+
+
+@dataclass(frozen=True, slots=True)
+class Unbound:
+    """A measurement that fits no signal. `near` is the component or sensor that its device id means, if any.
+
+    metadata: the message's and what rules add. unit: what a signal made for it would have.
+    """
+
+    address: Address
+    near: Node | None
+    metadata: dict[str, Any]
+    unit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """Signals whose type the first reading decides, and that reading is a text or a truth value."""
+
+    signals: tuple[Signal, ...]
+    data_type: DataType
+
+
+class Binder:
+    """Finds targets; the lanes remember them until the graph changes."""
+
+    def __init__(self, twin: Twin, lanes: Lanes) -> None:
+        self._twin = twin
+        self._lanes = lanes
+        self._book = AddressBook(twin.graph)
+        self._numeric: set[int] = set()
+
+    @property
+    def book(self) -> AddressBook:
+        """The tables that it looks things up in."""
+        return self._book
+
+    def use(self, lanes: Lanes) -> None:
+        """Another configuration."""
+        self._lanes = lanes
+
+    def refresh(self) -> None:
+        """Sees to it that nothing is bound by an outdated revision of the graph."""
+        graph = self._twin.graph
+        if graph is not self._book.graph:
+            self._book = AddressBook(graph)
+            self._lanes.forget()
+
+    def follow(self, graph: Graph, added: Iterable[Node]) -> None:
+        """The graph has changed by our own doing, by these nodes: what was bound remains so."""
+        if graph.revision == self._book.graph.revision + 1:
+            self._book.follow(graph, added)
+        else:
+            self.refresh()
+
+    def bind(self, lane: Lane, address: Address, value: Any) -> Target | Unbound | Undecided:
+        """The target of a measurement; remembered by the lane unless metadata decided.
+
+        Raises InvalidValueError or AmbiguousIdError with the reason why there can be none.
+        """
+        key: Key = (address.device, address.name or None, address.unit)
+        known = lane.targets.get(key)
+        if known is not None:
+            return known
+        signals, node = self._find(lane, address)
+        rules, units = self._normalized(lane, address, node if signals else None)
+        if not signals:
+            metadata = (address.metadata or {}) | self._lanes.metadata(lane, address.device, rules)
+            return Unbound(address, node, metadata, units.become)
+        bound = self._target(signals, units, value)
+        if isinstance(bound, Undecided):
+            return bound
+        # What only this message's metadata told, or its being alone, must not decide for others.
+        if not address.metadata or self._find(lane, _plain(address))[0] == signals:
+            lane.targets[key] = bound
+            if bound.plain is not None:
+                lane.plain[key] = bound.plain
+        return bound
+
+    # Finding the signals
+
+    def _find(self, lane: Lane, address: Address) -> tuple[list[Signal], Node | None]:
+        """The signals, or none and the node that comes near."""
+        book = self._book
+        sensor = self._by_source(lane, address)
+        if sensor is not None:
+            return book.graph.signals_of(sensor.key), sensor
+        if address.device is None:
+            return self._without_device(lane, address), None
+        node = book.device(address.device, address.metadata)
+        if node is None:
+            return [], None
+        if node.level is Level.SENSOR:
+            return self._of_sensor(node, address), node
+        return self._of_component(lane, node, address), node
+
+    def _by_source(self, lane: Lane, address: Address) -> Node | None:
+        book, metadata = self._book, address.metadata
+        device, name = address.device, address.name
+        if device is None:
+            found = book.by_source(name, metadata) if name else None
+        else:
+            found = book.by_source(f"{device}.{name}", metadata) or book.by_source(f"{device}/{name}", metadata)
+        if found is None and lane.topic is not None:
+            at_topic = book.sensors_at(lane.topic)
+            fitting = [s for s in at_topic if answers_to(s, name) or s.type == name] if name else []
+            if len(fitting) == 1 or (len(at_topic) == 1 and address.alone):
+                return (fitting or at_topic)[0]
+        return found
+
+    def _without_device(self, lane: Lane, address: Address) -> list[Signal]:
+        if not address.name:
+            return []
+        sensor = self._book.sensor(address.name, address.metadata)
+        if sensor is not None:
+            return self._book.graph.signals_of(sensor.key)
+        return self._by_signal_id(address.name)
+
+    def _by_signal_id(self, id: str) -> list[Signal]:
+        element = _ELEMENT.match(id)
+        if element is not None:
+            sensor = self._book.sensor(element["sensor"], None)
+            signal = sensor and self._book.graph.signal_of(sensor.key, f"value[{element['number']}]")
+            return [signal] if signal else []
+        try:
+            signal = self._book.graph.find_signal(id)
+        except NotFoundError:
+            return []
+        return [signal] if signal.role is Role.MEASURED else []
+
+    def _of_component(self, lane: Lane, node: Node, address: Address) -> list[Signal]:
+        graph = self._book.graph
+        name = address.name or self._implied_name(lane, node)
+        if name is None:
+            return []
+        for sensor in graph.sensors(node.key):
+            if answers_to(sensor, name):
+                return graph.signals_of(sensor.key)
+        own = graph.signal_of(node.key, name)
+        if own is not None:
+            if own.role is not Role.MEASURED:
+                raise InvalidValueError(f"{node.id}.{name} is {own.role}: it is not for a source to set")
+            return [own]
+        element = _ELEMENT.match(name)
+        for sensor in graph.sensors(node.key) if element else ():
+            if element and answers_to(sensor, element["sensor"]):
+                signal = graph.signal_of(sensor.key, f"value[{element['number']}]")
+                return [signal] if signal else []
+        return []
+
+    def _implied_name(self, lane: Lane, node: Node) -> str | None:
+        """What a message measured that does not say it: the topic's last level, else the only sensor's."""
+        sensors = self._book.graph.sensors(node.key)
+        for sensor in sensors:
+            if lane.tail and (answers_to(sensor, lane.tail) or sensor.type == lane.tail):
+                return sensor.short_id
+        return sensors[0].short_id if len(sensors) == 1 else None
+
+    def _of_sensor(self, node: Node, address: Address) -> list[Signal]:
+        name = address.name
+        if address.alone or name in ("", ANY_NAME, node.type) or answers_to(node, name):
+            return self._book.graph.signals_of(node.key)
+        return []
+
+    # Units and types
+
+    def _normalized(self, lane: Lane, address: Address, node: Node | None) -> tuple[tuple[Rule, ...], Units]:
+        if not self._lanes.normalizer.names:
+            return (), Units(address.unit, address.unit)
+        names = {address.device or address.name}
+        if node is not None:
+            for near in (node, *self._book.graph.ancestors(node.key)):
+                names |= {near.id, near.short_id, near.name}
+        rules = in_order([*lane.rules, *self._lanes.normalizer.of_device(names)])
+        return rules, units_of(rules, (*lane.value_fields, address.name), address.unit)
+
+    def _target(self, signals: Sequence[Signal], units: Units, value: Any) -> Target | Undecided:
+        name = self._book.graph.signal_id(signals[0])
+        types = {self._data_type(signal) for signal in signals}
+        if types == {None}:
+            data_type = data_type_of(value)
+            if data_type is not DataType.NUMBER:
+                return Undecided(tuple(signals), data_type)
+            self._numeric.update(signal.index for signal in signals)
+        elements = [self._element(signal, units) for signal in signals]
+        if len(elements) == 1 and signals[0].name != "value[0]":
+            return elements[0]
+        if len(elements) == 1 and not isinstance(value, list | tuple):
+            return elements[0]
+        return ListTarget(name.partition(".value[")[0], elements)
+
+    def _data_type(self, signal: Signal) -> DataType | None:
+        """The type of a signal that its definition, its unit or its readings so far tell; None if none of them do."""
+        if signal.data_type is not None:
+            return signal.data_type
+        if self._twin.labels(signal.index):
+            return DataType.TEXT
+        told = signal.unit is not None or signal.low is not None or signal.high is not None
+        if told or signal.index in self._numeric or self._twin.state.read(signal.index) is not None:
+            return DataType.NUMBER
+        return None
+
+    def _element(self, signal: Signal, units: Units) -> NumberTarget | LabelTarget:
+        name = self._book.graph.signal_id(signal)
+        data_type = self._data_type(signal) or DataType.NUMBER
+        if data_type is not DataType.NUMBER:
+            return LabelTarget(signal.index, name, data_type, self._twin.label_code, self._twin.labels)
+        try:
+            return NumberTarget(signal.index, name, _affine(units, signal.unit))
+        except InvalidValueError as error:
+            raise InvalidValueError(f"{name}: {error}", "unit") from None
+
+
+def _affine(units: Units, to: str | None) -> Affine:
+    wanted = to or units.become
+    if units.given is None or wanted is None or units.given == wanted:
+        return _SAME
+    return conversion(units.given, wanted)
+
+
+def _plain(address: Address) -> Address:
+    return Address(address.device, address.name, address.unit, None, address.alone)
