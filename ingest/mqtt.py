@@ -1,0 +1,168 @@
+"""MQTT 3.1.1 and 5: subscribes at a broker, and acknowledges a message once it is durable.
+
+Needs the extra `mqtt`, which is loaded when a connection is made.
+"""
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, NoReturn
+
+from ..twin.errors import InvalidValueError, IoTSenseError, MissingExtraError, SourceError
+from ..twin.times import NS, now_ns
+from .adapter import Deliver
+from .backoff import Backoff
+from .message import Message
+from .mqtt_broker import MqttBroker
+from .mqtt_packets import Publish
+from .mqtt_session import MqttSession
+from .source_state import SourceStatus
+from .topics import TopicMatcher
+
+if TYPE_CHECKING:
+    from .mqtt_connection import MqttConnection
+
+log = logging.getLogger("iotsense.mqtt")
+
+_UNSUPPORTED_VERSION = 132
+_CREDENTIALS = {134, 135, 4, 5}
+_TAKEN_OVER = 142
+# A connection that held this long [s] was a good one; the next attempt is made soon.
+_STEADY = 5.0
+
+
+class MqttAdapter:
+    """One broker. It reconnects by itself, resumes its session, and lets the broker wait when the plant is slow.
+
+    A message of QoS 1 or 2 is acknowledged (PUBACK, PUBREC) once `Message.ack` says that it is durable, in order of
+    receipt. If storage refuses one, the connection is given up, and the broker sends it again after the next connect.
+    """
+
+    def __init__(self, broker: MqttBroker, backoff: Backoff | None = None) -> None:
+        self.name = broker.name
+        self.status = SourceStatus(broker.name, "mqtt", broker.url)
+        self._broker = broker
+        self._backoff = backoff or Backoff()
+        self._session = MqttSession()
+        self._subscribed = False
+        self._version5 = broker.settings.version == "5.0"
+        self._wanted = TopicMatcher((pattern, True) for pattern, _ in broker.subscriptions)
+        self._unwanted: set[str] = set()
+
+    async def run(self, deliver: Deliver) -> None:
+        """Delivers what the broker publishes until cancelled."""
+        # What an earlier run had not handed over must not pass for something that we have.
+        self._session = MqttSession()
+        self._subscribed = False
+        try:
+            while True:
+                self.status.connecting()
+                await self._pause(await self._attempt(deliver))
+        except (MissingExtraError, InvalidValueError) as error:
+            # Only somebody who installs a library or sets a variable can help.
+            self.status.failed(str(error))
+            log.error("source %s: %s", self.name, error)
+        except asyncio.CancelledError:
+            self.status.stopped()
+            raise
+
+    async def _attempt(self, deliver: Deliver) -> str:
+        """One connection from beginning to end. Why it ended."""
+        try:
+            import aiomqtt
+
+            from .mqtt_connection import MqttConnection
+        except ImportError:
+            raise MissingExtraError("MQTT", "mqtt") from None
+        try:
+            async with MqttConnection(self._broker, self._session, self._version5) as connection:
+                refused = await self._subscribe(connection)
+                self.status.running()
+                if refused:
+                    self.status.error = f"the broker does not let us subscribe to {', '.join(refused)}"
+                    log.warning("source %s: %s", self.name, self.status.error)
+                await self._listen(connection, deliver)
+        except aiomqtt.MqttError as error:
+            return self._explain(error)
+        except (SourceError, OSError) as error:
+            return str(error) or type(error).__name__
+
+    async def _listen(self, connection: "MqttConnection", deliver: Deliver) -> NoReturn:
+        began = time.monotonic()
+        while True:
+            messages = self._messages(await connection.receive(), connection)
+            if time.monotonic() - began > _STEADY:
+                self._backoff.reset()
+            try:
+                await deliver(messages)
+            except IoTSenseError as error:
+                for message in messages:
+                    if message.refuse is not None:
+                        message.refuse(error)
+
+    async def _subscribe(self, connection: "MqttConnection") -> list[str]:
+        if connection.session_present and self._subscribed:
+            # Our subscriptions are there; subscribing anew would bring every retained message again.
+            return []
+        refused = await connection.subscribe_all(self._broker.subscriptions)
+        self._subscribed = True
+        return refused
+
+    async def _pause(self, reason: str) -> None:
+        wait = self._backoff.next()
+        self.status.backoff(reason, now_ns() + round(wait * NS))
+        log.warning("source %s: %s; next attempt in %.1f s", self.name, reason, wait)
+        await asyncio.sleep(wait)
+
+    def _explain(self, error: Exception) -> str:
+        code = getattr(error, "rc", None)
+        number = getattr(code, "value", code)
+        if number == _UNSUPPORTED_VERSION and self._version5:
+            self._version5 = "version" in self._broker.settings.model_fields_set
+            return "the broker does not speak MQTT 5" + ("" if self._version5 else "; 3.1.1 is tried next")
+        if number in _CREDENTIALS:
+            user = self._broker.settings.username
+            return f"the broker refuses us ({code}): check username and password" + (f" of {user}" if user else "")
+        if number == _TAKEN_OVER:
+            return f"another client uses our client id {self._broker.client_id}: give each its own `client_id`"
+        return f"{error}"
+
+    # Messages
+
+    def _messages(self, packets: list[Publish], connection: "MqttConnection") -> list[Message]:
+        received = now_ns()
+        return [m for packet in packets if (m := self._message(packet, received, connection)) is not None]
+
+    def _message(self, packet: Publish, received: int, connection: "MqttConnection") -> Message | None:
+        message = Message(
+            self.name,
+            packet.payload,
+            packet.topic,
+            content_type=packet.content_type,
+            metadata=packet.user,
+            received=received,
+            retained=packet.retain,
+        )
+        if packet.qos:
+            delivery = self._session.received(packet)
+            if delivery is None:
+                return None
+
+            def refuse(error: IoTSenseError) -> None:
+                self._session.refused(delivery)
+                connection.fail(SourceError(f"messages cannot be stored: {error}"))
+
+            message.ack = delivery.ack
+            message.refuse = refuse
+        if self._wanted.match(packet.topic) is None:
+            self._leave(message)
+            return None
+        return message
+
+    def _leave(self, message: Message) -> None:
+        """A session may still bring topics that are no longer configured: nobody wants them, so they are answered."""
+        if message.topic not in self._unwanted and len(self._unwanted) < 1000:
+            self._unwanted.add(message.topic or "")
+            log.warning("source %s: %s is no longer subscribed to, but the session has it", self.name, message.topic)
+        if message.ack is not None:
+            message.ack()
