@@ -38,7 +38,8 @@ end
 local n = 0
 request = function()
   n = n + 1
-  return wrk.format("POST", "/api/v1/iotsense/telemetry", {["Content-Type"] = "application/json"}, bodies[n %% #bodies + 1])
+  local headers = {["Content-Type"] = "application/json"}
+  return wrk.format("POST", "/api/v1/iotsense/telemetry", headers, bodies[n %% #bodies + 1])
 end
 local failed = 0
 response = function(status) if status ~= 202 then failed = failed + 1; print("FAILED " .. status) end end
@@ -46,7 +47,7 @@ response = function(status) if status ~= 202 then failed = failed + 1; print("FA
 
 
 def rate(per_request: int) -> tuple[float, float, float]:
-    """Documents a second that are durable when answered, CPU seconds of the service, and requests a second of /livez."""
+    """Documents a second that are durable when answered, CPU seconds of the service, empty requests a second."""
     with tempfile.TemporaryDirectory(prefix="iotsense-bench-") as place:
         directory = Path(place)
         ids = write_project(directory / "plant.yaml", MACHINES)
