@@ -14,7 +14,7 @@ import httpx
 from bench_mqtt import SOURCES
 from figure import Figure, clock
 from plant_file import write_project
-from service import Service, mosquitto
+from under_test import Service, mosquitto
 
 ROUNDS = 20
 MACHINES = 50

@@ -11,7 +11,7 @@ import orjson
 import websockets
 from figure import Figure, process_cpu
 from plant_file import write_project
-from service import Service
+from under_test import Service
 
 MACHINES = 1_000
 PER_SECOND = 5_000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from figure import Figure, process_cpu
 from plant_file import write_project
-from service import Service, mosquitto
+from under_test import Service, mosquitto
 
 MESSAGES = 60_000  # mosquitto_pub loses what it reads beyond 65,535 lines
 MACHINES = 200

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from figure import Figure, process_cpu, resident_mb
 from plant import batches, plant
-from service import Service
+from under_test import Service
 
 from iotsense.twin.twin import Twin
 

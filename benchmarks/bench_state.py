@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 from figure import Figure, process_cpu
 from plant_file import write_project
-from service import Service
+from under_test import Service
 
 MACHINES = 500
 ROUNDS = 300
