@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -28,6 +28,7 @@ from .anomalies import ANOMALY, Anomaly, OpenAnomalies
 from .detector import ThresholdDetector, Transition
 from .health import HealthBook, add_health_signals, nodes_with_health
 from .rules import compile_watches
+from .worker import to_the_end
 
 log = logging.getLogger("iotsense.analytics")
 
@@ -114,7 +115,7 @@ class Monitor:
         failures = 0
         while True:
             try:
-                worked = await _to_the_end(self.step)
+                worked = await to_the_end(self.step)
                 self.trouble, failures = None, 0
             except (StorageError, OverloadedError) as error:
                 failures += 1
@@ -296,16 +297,6 @@ class Monitor:
         # The journal keeps what the monitor has not passed; but a position of its own is an entry, too.
         behind = self.position - self._recorded_position
         return behind > POSITION_ENTRIES or (behind > 1 and time.monotonic() - self._recorded_at > POSITION_S)
-
-
-async def _to_the_end(work: Callable[[], int]) -> int:
-    """Runs `work` in a thread; if cancelled meanwhile, waits for it, so that nothing is written after that."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
 
 
 def _component(graph: Graph, signal: int) -> int:

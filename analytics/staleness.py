@@ -19,6 +19,7 @@ from ..twin.model import Event, Role
 from ..twin.state import NEVER
 from ..twin.times import now_ns
 from ..twin.twin import Twin
+from .worker import to_the_end
 
 LOOK_S = 0.5
 
@@ -46,7 +47,7 @@ class Staleness:
         """Looks until cancelled; if the journal refuses writes, it looks again later."""
         while True:
             try:
-                await asyncio.to_thread(self.step)
+                await to_the_end(self.step)
                 self.trouble = None
             except (StorageError, OverloadedError) as error:
                 self.trouble = str(error)
