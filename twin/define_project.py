@@ -52,6 +52,12 @@ class Project(Model):
         """Canonical JSON by section: without what is at its default; `from_sections` reads it back equal."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
+    def notices(self) -> list[str]:
+        """One line for each part that is defined and has no engine in this version yet."""
+        from .notices import notices
+
+        return notices(self)
+
     @classmethod
     def from_sections(cls, sections: Mapping[str, Any]) -> Self:
         """The project that `sections` wrote. Raises InvalidValueError if it did not."""

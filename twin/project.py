@@ -1,3 +1,175 @@
 """A project: a file or a folder of definitions, read and checked as a whole."""
 
+import functools
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
 from .define_project import Project as Project
+from .define_types import FileMark, Model
+from .document import Mapping as TreeMapping
+from .document import Place, Tree, path_of, place_of, trail
+from .finding import Finding, has_errors, in_order, path_text
+from .finding import Path as KeyPath
+from .finding import strict as as_errors
+from .joining import Joining
+from .plant_checks import check_plant
+from .plant_index import PlantIndex, Problem
+from .reference_checks import check_names, check_references
+from .source_checks import check_sources
+from .substitution import Substitution
+from .validation import Validation
+
+SUFFIXES = (".yaml", ".yml")
+MAX_FILE_BYTES = 64 * 1024 * 1024
+
+
+def load_project(
+    paths: str | Path | Iterable[str | Path], env: Mapping[str, str] = os.environ, *, strict: bool = False
+) -> tuple[Project | None, list[Finding]]:
+    """Reads files and folders (`*.yaml`, `*.yml`, subfolders too) as one project.
+
+    Returns the project, or None if there is an error, and all findings in order. Unset variables, missing files and
+    references to what no document defines are warnings; with `strict`, errors.
+    """
+    given = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
+    findings: list[Finding] = []
+    texts: dict[str, bytes] = {}
+    for path in given:
+        for file in _files(path, findings):
+            try:
+                if file.stat().st_size > MAX_FILE_BYTES:
+                    findings.append(_unreadable(file, f"is larger than {MAX_FILE_BYTES // 2**20} MB"))
+                else:
+                    texts[str(file)] = file.read_bytes()
+            except OSError as error:
+                findings.append(_unreadable(file, f"cannot be read: {error.strerror or error}"))
+    base = (given[0] if given[0].is_dir() else given[0].parent) if given else Path()
+    project, found = load_texts(texts, env, base=base)
+    findings = in_order([*findings, *found])
+    if strict:
+        findings = as_errors(findings)
+    return None if has_errors(findings) else project, findings
+
+
+def _files(path: Path, findings: list[Finding]) -> Iterator[Path]:
+    if not path.is_dir():
+        if path.exists():
+            yield path
+        else:
+            findings.append(_unreadable(path, "is not there"))
+        return
+    found = [
+        file
+        for file in sorted(path.rglob("*"))
+        if file.suffix in SUFFIXES
+        and file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+    ]
+    if not found:
+        findings.append(_unreadable(path, "holds no definitions: no file that ends in .yaml or .yml"))
+    yield from found
+
+
+def _unreadable(path: Path, words: str) -> Finding:
+    return Finding(str(path), 1, 1, "error", "", f"{path} {words}")
+
+
+def load_texts(
+    texts: Mapping[str, str | bytes], env: Mapping[str, str] = os.environ, *, base: Path | None = None
+) -> tuple[Project | None, list[Finding]]:
+    """Reads texts by file name as one project; as `load_project`. Relative file names are looked up in `base`."""
+    trees = [Tree(text, file) for file, text in texts.items()]
+    trees = [tree for tree in trees if tree.file not in _other_files(trees, base)]
+    joining = Joining()
+    for tree in trees:
+        for document in tree.documents:
+            joining.add(document, getattr(document, "place", Place(tree.file, 1, 1)))
+    substitution = Substitution(env, base)
+    substitution.fill(joining.tree)
+    validation = Validation(joining.tree, substitution)
+    findings = [finding for tree in trees for finding in tree.findings]
+    # What cannot be read may define what others refer to.
+    whole = not findings and not joining.findings
+    findings += joining.findings + substitution.findings + validation.findings
+    project = validation.project
+    if project is not None:
+        problems = [*check_project(project, references=whole), *_missing_files(project, base)]
+        findings += [_located(joining.tree, problem) for problem in problems]
+    findings = in_order(findings)
+    return None if has_errors(findings) or validation.incomplete else project, findings
+
+
+def check_project(project: Project, *, references: bool = True) -> Iterator[Problem]:
+    """What only the project as a whole shows to be wrong."""
+    index = PlantIndex(project)
+    yield from check_names(project)
+    yield from check_sources(project)
+    yield from check_plant(project, index, references)
+    if references:
+        yield from check_references(project, index)
+
+
+def _located(tree: TreeMapping, problem: Problem) -> Finding:
+    steps = trail(tree, problem.path)
+    place = place_of(steps[-1], problem.key) if steps else tree.place
+    return Finding(*place, problem.severity, path_text(path_of(steps)), problem.message, problem.suggestion)
+
+
+# Files that definitions name ----------------------------------------------------------------------------------------
+
+
+def _other_files(trees: Iterable[Tree], base: Path | None) -> set[str]:
+    """Shift calendars and downtime reasons: YAML files of a project that hold no sections."""
+    names: set[str] = set()
+    for tree in trees:
+        for document in tree.documents:
+            oee: Any = document
+            for key in ("iotsense", "oee"):
+                oee = oee.get(key) if isinstance(oee, TreeMapping) else None
+            if isinstance(oee, TreeMapping):
+                named = (oee.get(key) for key in ("shift_calendar", "downtime_reasons"))
+                names.update(str((base or Path()) / name) for name in named if isinstance(name, str))
+    return names
+
+
+def _missing_files(project: Project, base: Path | None) -> Iterator[Problem]:
+    for path, name in _file_names(project, ()):
+        if not ((base or Path()) / name).exists():
+            yield Problem(path, f"the file {name} is not there", severity="warning")
+
+
+@functools.cache
+def _file_fields(kind: type[Model]) -> frozenset[str]:
+    """The fields of a model that name a file."""
+
+    def names_file(field: FieldInfo) -> bool:
+        members = (field, *get_args(field.annotation))
+        marks = (getattr(each, "metadata", getattr(each, "__metadata__", ())) for each in members)
+        return any(isinstance(mark, FileMark) for found in marks for mark in found)
+
+    return frozenset(name for name, field in kind.model_fields.items() if names_file(field))
+
+
+def _file_names(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    if isinstance(value, Model):
+        kind = type(value)
+        for name in value.model_fields_set:
+            field = kind.model_fields[name]
+            inner = getattr(value, name)
+            if isinstance(inner, str):
+                if name in _file_fields(kind):
+                    yield (*path, field.alias or name), inner
+            elif isinstance(inner, (Model, list, dict)):
+                yield from _file_names(inner, (*path, field.alias or name))
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            if isinstance(each, Model):
+                yield from _file_names(each, (*path, number))
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            if isinstance(each, Model):
+                yield from _file_names(each, (*path, key))

@@ -1,0 +1,79 @@
+"""What is defined and has no engine in this version yet: one line each, for the start of the service."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from .define_payload import Payload
+from .define_project import Project
+from .source_checks import connections
+
+_LATER = "is defined but has no engine in this version yet"
+
+
+def notices(project: Project) -> list[str]:
+    """One line for each part of the project that validates and does nothing yet."""
+    return [*_sources(project), *_rules(project), *_sections(project), *_config(project)]
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _sources(project: Project) -> Iterator[str]:
+    idle: defaultdict[str, set[Any]] = defaultdict(set)
+    protobuf = 0
+    for connection in connections(project):
+        model: Any = connection.model
+        if not getattr(model, "enabled", True):
+            continue
+        if connection.protocol not in ("mqtt", "http"):
+            idle[connection.protocol].add(connection.address)
+        elif connection.protocol == "http" and model.endpoints:
+            yield f"sensor_ingestion: asking HTTP addresses ({len(model.endpoints)}) {_LATER}"
+        payloads = [each for each in getattr(model, "topics", ()) if isinstance(each, Payload)]
+        protobuf += sum(each.parser == "protobuf" for each in payloads)
+    for protocol, addresses in idle.items():
+        yield f"sensor_ingestion: protocol {protocol} ({_count(len(addresses), 'connection')}) {_LATER}"
+    if protobuf:
+        yield f"sensor_ingestion: parser protobuf ({_count(protobuf, 'topic')}) {_LATER}; they are dead letters"
+
+
+def _rules(project: Project) -> Iterator[str]:
+    idle = Counter(rule.type for rule in project.anomaly_detection.rules if rule.enabled and not rule.engine)
+    for kind, number in idle.items():
+        yield f"anomaly_detection: type {kind} ({_count(number, 'rule')}) {_LATER}"
+
+
+def _sections(project: Project) -> Iterator[str]:
+    operations = project.twin_operations
+    simulated = sum(twin.simulation is not None for twin in project.digital_twins)
+    parts: tuple[tuple[str, int, str], ...] = (
+        ("predictive_maintenance", len(project.predictive_maintenance.models), "model"),
+        ("maintenance_actions", len(project.maintenance_actions.triggers), "trigger"),
+        ("digital_twins: simulation", simulated, "twin"),
+        ("twin_operations: sync", int(operations.sync is not None), "setting"),
+        ("twin_operations: simulation", len(operations.simulation), "what-if"),
+        ("twin_operations: replay", int(operations.replay is not None), "setting"),
+        ("edge_computing", len(project.edge_computing.nodes), "node"),
+        ("oee_tracking", len(project.oee_tracking.equipment), "machine"),
+        ("oee_tracking: dashboards", len(project.oee_tracking.dashboards), "dashboard"),
+    )
+    for section, number, word in parts:
+        if number:
+            yield f"{section} ({_count(number, word)}) {_LATER}"
+
+
+def _config(project: Project) -> Iterator[str]:
+    config = project.iotsense
+    if config.storage.type != "embedded":
+        yield f"iotsense.storage: type {config.storage.type} {_LATER}; history is kept in the embedded store"
+    if config.storage.retention:
+        yield f"iotsense.storage.retention {_LATER}; nothing is deleted"
+    for name in ("graph", "predictive_maintenance", "edge", "alerts", "oee"):
+        section = getattr(config, name)
+        if section is not None and getattr(section, "enabled", True):
+            yield f"iotsense.{name} {_LATER}"
+    for name in ("simulation_engine", "sync_interval_ms"):
+        if getattr(config.digital_twins, name) is not None:
+            yield f"iotsense.digital_twins.{name} {_LATER}"
