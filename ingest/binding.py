@@ -48,10 +48,13 @@ class Address:
 class Unbound:
     """A measurement that fits no signal. `near` is the component or sensor that its device id means, if any.
 
-    metadata: the message's and what rules add. unit: what a signal made for it would have.
+    device, name: what it and its sensor would be called. metadata: the message's and what rules add. unit: what a
+    signal made for it would have.
     """
 
     address: Address
+    device: str
+    name: str
     near: Node | None
     metadata: dict[str, Any]
     unit: str | None
@@ -110,7 +113,9 @@ class Binder:
         rules, units = self._normalized(lane, address, node if signals else None)
         if not signals:
             metadata = (address.metadata or {}) | self._lanes.metadata(lane, address.device, rules)
-            return Unbound(address, node, metadata, units.become)
+            device = address.device or lane.implied_device
+            name = address.name or lane.tail or ANY_NAME
+            return Unbound(address, device, name, node, metadata, units.become)
         bound = self._target(signals, units, value)
         if isinstance(bound, Undecided):
             return bound
@@ -129,9 +134,9 @@ class Binder:
         sensor = self._by_source(lane, address)
         if sensor is not None:
             return book.graph.signals_of(sensor.key), sensor
-        if address.device is None:
-            return self._without_device(lane, address), None
-        node = book.device(address.device, address.metadata)
+        if address.device is None and (found := self._without_device(address)):
+            return found, book.graph.node(found[0].node)
+        node = book.device(address.device or lane.implied_device, address.metadata)
         if node is None:
             return [], None
         if node.level is Level.SENSOR:
@@ -152,7 +157,7 @@ class Binder:
                 return (fitting or at_topic)[0]
         return found
 
-    def _without_device(self, lane: Lane, address: Address) -> list[Signal]:
+    def _without_device(self, address: Address) -> list[Signal]:
         if not address.name:
             return []
         sensor = self._book.sensor(address.name, address.metadata)
@@ -175,8 +180,6 @@ class Binder:
     def _of_component(self, lane: Lane, node: Node, address: Address) -> list[Signal]:
         graph = self._book.graph
         name = address.name or self._implied_name(lane, node)
-        if name is None:
-            return []
         for sensor in graph.sensors(node.key):
             if answers_to(sensor, name):
                 return graph.signals_of(sensor.key)
@@ -192,13 +195,13 @@ class Binder:
                 return [signal] if signal else []
         return []
 
-    def _implied_name(self, lane: Lane, node: Node) -> str | None:
+    def _implied_name(self, lane: Lane, node: Node) -> str:
         """What a message measured that does not say it: the topic's last level, else the only sensor's."""
         sensors = self._book.graph.sensors(node.key)
         for sensor in sensors:
             if lane.tail and (answers_to(sensor, lane.tail) or sensor.type == lane.tail):
                 return sensor.short_id
-        return sensors[0].short_id if len(sensors) == 1 else None
+        return sensors[0].short_id if len(sensors) == 1 else lane.tail or ANY_NAME
 
     def _of_sensor(self, node: Node, address: Address) -> list[Signal]:
         name = address.name
@@ -228,8 +231,6 @@ class Binder:
             self._numeric.update(signal.index for signal in signals)
         elements = [self._element(signal, units) for signal in signals]
         if len(elements) == 1 and signals[0].name != "value[0]":
-            return elements[0]
-        if len(elements) == 1 and not isinstance(value, list | tuple):
             return elements[0]
         return ListTarget(name.partition(".value[")[0], elements)
 

@@ -33,12 +33,14 @@ MAX_LANES = 65_536
 class Lane:
     """One source and topic. `parse_samples` is set for a topic with a schema, else payloads are telemetry.
 
-    device_clocks: for devices whose stamps a rule reads differently. refusal: why its payloads cannot be read at all.
+    implied_device, tail: the device and the name of measurements that do not say them, by the topic. device_clocks:
+    for devices whose stamps a rule reads differently. refusal: why its payloads cannot be read at all.
     """
 
     __slots__ = (
         "clock",
         "device_clocks",
+        "implied_device",
         "parse_documents",
         "parse_samples",
         "plain",
@@ -54,6 +56,7 @@ class Lane:
     def __init__(self, source: str, topic: str | None) -> None:
         self.source = source
         self.topic = topic
+        self.implied_device = (topic or "").rpartition("/")[0] or source
         self.tail = topic.rpartition("/")[2] if topic else None
         self.rules: tuple[Rule, ...] = ()
         self.clock: Clock = clock()

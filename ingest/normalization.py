@@ -62,12 +62,7 @@ def in_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:
 
 
 def _compiled(number: int, transforms: Sequence[Transform]) -> Rule:
-    templates = [
-        (name, compile_template(text))
-        for t in transforms
-        if isinstance(t, AddMetadata)
-        for name, text in t.fields.items()
-    ]
+    fields = [item for t in transforms if isinstance(t, AddMetadata) for item in t.fields.items()]
     return Rule(
         number,
         tuple(t for t in transforms if isinstance(t, UnitConversion)),
@@ -88,7 +83,7 @@ def units_of(rules: Iterable[Rule], fields: Iterable[str], unit: str | None) -> 
     """The units of a measurement that goes by these field names.
 
     A reading that says its unit is believed: `from_unit` is for those that do not, and a conversion between units of
-    another kind (a temperature's, for a speed) does not concern it. Raises InvalidValueError for an unknown unit.
+    another kind (a temperature's, for a speed) does not concern it.
     """
     given = become = unit
     names = set(fields)
@@ -98,9 +93,16 @@ def units_of(rules: Iterable[Rule], fields: Iterable[str], unit: str | None) -> 
                 continue
             if given is None:
                 given, become = step.from_unit, step.to_unit
-            elif become is not None and convertible(become, step.to_unit):
+            elif become is not None and _same_kind(become, step.to_unit):
                 become = step.to_unit
     return Units(given, become)
+
+
+def _same_kind(unit: str, other: str) -> bool:
+    try:
+        return convertible(unit, other)
+    except InvalidValueError:
+        return False
 
 
 def stamp_of(rules: Iterable[Rule]) -> TimestampNormalize | None:

@@ -85,6 +85,8 @@ class ListTarget:
 
     def place(self, value: Any, time: int, quality: int, columns: Columns) -> None:
         """Adds a reading for each element that is not null; raises InvalidValueError if the list does not fit."""
+        if len(self.elements) == 1 and not isinstance(value, list | tuple):
+            value = [value]  # one joint of several, or the only one
         if not isinstance(value, list | tuple):
             raise InvalidValueError(f"{self.name} takes a list of {len(self.elements)} values, not {shown(value)}")
         if len(value) != len(self.elements):
