@@ -36,9 +36,20 @@ def load_project(
     references to what no document defines are warnings; with `strict`, errors.
     """
     given = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
+    texts, findings = read_texts(given)
+    base = (given[0] if given[0].is_dir() else given[0].parent) if given else Path()
+    project, found = load_texts(texts, env, base=base)
+    findings = in_order([*findings, *found])
+    if strict:
+        findings = as_errors(findings)
+    return None if has_errors(findings) else project, findings
+
+
+def read_texts(paths: Iterable[Path]) -> tuple[dict[str, bytes], list[Finding]]:
+    """The texts of files and folders by file name, and what cannot be read."""
     findings: list[Finding] = []
     texts: dict[str, bytes] = {}
-    for path in given:
+    for path in paths:
         for file in _files(path, findings):
             try:
                 if file.stat().st_size > MAX_FILE_BYTES:
@@ -47,12 +58,7 @@ def load_project(
                     texts[str(file)] = file.read_bytes()
             except OSError as error:
                 findings.append(_unreadable(file, f"cannot be read: {error.strerror or error}"))
-    base = (given[0] if given[0].is_dir() else given[0].parent) if given else Path()
-    project, found = load_texts(texts, env, base=base)
-    findings = in_order([*findings, *found])
-    if strict:
-        findings = as_errors(findings)
-    return None if has_errors(findings) else project, findings
+    return texts, findings
 
 
 def _files(path: Path, findings: list[Finding]) -> Iterator[Path]:
@@ -93,7 +99,7 @@ def load_texts(
     validation = Validation(joining.tree, substitution)
     findings = [finding for tree in trees for finding in tree.findings]
     # What cannot be read may define what others refer to.
-    whole = not findings and not joining.findings
+    whole = joining.whole and not findings
     findings += joining.findings + substitution.findings + validation.findings
     project = validation.project
     if project is not None:
