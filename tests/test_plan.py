@@ -1,6 +1,7 @@
 """Plan, apply and export: definitions and the running graph say the same."""
 
 import copy
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -555,6 +556,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 def test_what_is_applied_and_exported_is_found_equal(document: dict[str, Any]) -> None:
     graph = applied(Graph(), document)
     exported = export(graph)
+    assert not re.search(r"(: |- )null$", exported, re.MULTILINE)
     again = plan(project(reread(exported)), graph)
     assert again.empty, again.text()
     assert export(applied(Graph(), reread(exported))) == exported

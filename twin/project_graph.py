@@ -34,12 +34,24 @@ def desired(project: Project) -> Desired:
 def properties_of(definition: NodeFields) -> dict[str, Any]:
     """A definition's fields and its free properties as one flat JSON object; what equals the default is left out.
 
-    A free property that bears the name of a field stays under `properties`.
+    A free property that bears the name of a field stays under `properties`. Nulls say nothing, and `validate` refuses
+    them, so none are kept.
     """
     given = definition.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=_STRUCTURE)
     free = dict(definition.properties)
     hidden = {name: free.pop(name) for name in list(free) if name in RESERVED | _STRUCTURE}
-    return given | free | ({"properties": hidden} if hidden else {})
+    fields = {name: value for name, value in _without_nulls(given).items() if value not in ({}, [])}
+    hidden = _without_nulls(hidden)
+    properties: dict[str, Any] = fields | _without_nulls(free) | ({"properties": hidden} if hidden else {})
+    return properties
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_nulls(inner) for inner in value if inner is not None]
+    return value
 
 
 def signals_of(sensor: Sensor) -> tuple[DesiredSignal, ...]:
