@@ -1,31 +1,72 @@
-"""The console: a page without a build step, served from here so that it works without internet."""
+"""The console: one page at / and its parts, served from this package, asking nothing of any other host."""
 
+import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.routing import BaseRoute, Route
 
 CONSOLE = Path(__file__).with_name("console")
-POLICY = (
-    "default-src 'self'; connect-src 'self' ws: wss:; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "frame-ancestors 'none'; base-uri 'none'"
-)
+# Told here and not by the machine: its registry of types may be wrong, and a browser refuses a module without type.
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+}
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+REVALIDATE = "no-cache"
+FOR_EVER = "public, max-age=31536000, immutable"
 
 
-class ConsoleFiles(StaticFiles):
-    """Static files that load nothing from elsewhere and are asked for again after an update."""
+class Asset(NamedTuple):
+    """A file with the headers that go with it."""
 
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        """A file, or the page itself for `/`."""
-        response = await super().get_response(path, scope)
-        response.headers["Content-Security-Policy"] = POLICY
-        response.headers["Cache-Control"] = "no-cache"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
+    body: bytes
+    media_type: str
+    tag: str
+    caching: str
 
 
-def console_routes() -> list[BaseRoute]:
-    """The page at `/` and its files; they stand last, for they take every path that nobody else took."""
-    return [Mount("/", app=ConsoleFiles(directory=CONSOLE, html=True), name="console")]
+def assets(folder: Path = CONSOLE) -> dict[str, Asset]:
+    """All files of the console by path; those under vendor/ bear their version in the name and never change."""
+    found = {}
+    for file in sorted(folder.rglob("*")):
+        if file.suffix in TYPES:
+            body = file.read_bytes()
+            path = file.relative_to(folder).as_posix()
+            caching = FOR_EVER if path.startswith("vendor/") else REVALIDATE
+            found[path] = Asset(body, TYPES[file.suffix], f'"{hashlib.sha256(body).hexdigest()[:20]}"', caching)
+    return found
+
+
+def console_routes(context: object = None) -> list[BaseRoute]:
+    """The routes of the page and its parts."""
+    files = assets()
+
+    async def page(request: Request) -> Response:
+        return _answer(request, files["index.html"])
+
+    async def part(request: Request) -> Response:
+        asset = files.get(request.path_params["path"])
+        return Response("no such file", 404, media_type="text/plain") if asset is None else _answer(request, asset)
+
+    return [Route("/", page, name="console"), Route("/console/{path:path}", part, name="console-part")]
+
+
+def _answer(request: Request, asset: Asset) -> Response:
+    headers = {**HEADERS, "ETag": asset.tag, "Cache-Control": asset.caching}
+    if request.headers.get("if-none-match") == asset.tag:
+        return Response(status_code=304, headers=headers)
+    return Response(asset.body, headers=headers, media_type=asset.media_type)
