@@ -3,9 +3,10 @@
 A field's type says what it accepts, what it becomes (a window of `"1h"` is 3600.0 seconds) and how it is written back.
 """
 
+import functools
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -26,7 +27,6 @@ from .expressions import compile_expression
 from .schedules import parse_clock, parse_schedule
 from .units import parse_unit
 
-T = TypeVar("T")
 MAX_ID_LENGTH = 200
 
 
@@ -52,17 +52,34 @@ def refuse(message: str, suggestion: str | None = None, field: str | None = None
     )
 
 
-def check(parse: Callable[[T], Any]) -> Callable[[T], T]:
-    """A validator that keeps the value as written if `parse` accepts it."""
+def check(parse: Callable[[str], Any]) -> Callable[[str], str]:
+    """A validator that keeps a text as written if `parse` accepts it."""
 
-    def checked(value: T) -> T:
+    # A mistake is often made more than once, and the search for what was meant takes long.
+    @functools.lru_cache(maxsize=4096)
+    def mistake(value: str) -> InvalidValueError | None:
         try:
             parse(value)
         except InvalidValueError as error:
-            raise refuse(str(error)) from None
+            return error.with_traceback(None)
+        return None
+
+    def checked(value: str) -> str:
+        if (error := mistake(value)) is not None:
+            raise _refusal(error)
         return value
 
     return checked
+
+
+_HINT = re.compile(r"; did you mean '([^']+)'.*", re.DOTALL)
+
+
+def _refusal(error: InvalidValueError) -> PydanticCustomError:
+    """A mistake with the hint that its words hold, if any, apart from them."""
+    text = str(error)
+    hint = _HINT.search(text)
+    return refuse(text[: hint.start()] if hint else text, hint[1] if hint else None)
 
 
 def _duration(value: Any) -> Any:
@@ -74,10 +91,12 @@ def _duration(value: Any) -> Any:
 def _seconds(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise refuse(f"found {kind_of(value)}, expected a duration")
+    if isinstance(value, str) and value.lstrip().startswith("-"):
+        raise refuse(f"a duration must be positive, not {value!r}")
     try:
         return parse_duration(value)
     except InvalidValueError as error:
-        raise refuse(str(error)) from None
+        raise _refusal(error) from None
 
 
 def _days(value: Any) -> Any:

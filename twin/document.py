@@ -63,9 +63,10 @@ class Items(list[Any]):
 
 
 class _Loader(yaml.CSafeLoader):
-    """libyaml's parser with the core schema's idea of a plain scalar."""
+    """libyaml's parser; what a plain scalar means is not decided here."""
 
-    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        return _STR
 
 
 _STR = "tag:yaml.org,2002:str"

@@ -14,17 +14,22 @@ ONE_OR_MANY = ("enterprise", "site", "area")
 
 
 class Joining:
-    """Adds documents one by one; `tree` is their sum, `findings` what is wrong with it."""
+    """Adds documents one by one; `tree` is their sum, `findings` what is wrong with it.
+
+    `whole` tells whether all that the documents hold is in the tree.
+    """
 
     def __init__(self) -> None:
         self.tree = Mapping(Place("", 1, 1))
         self.findings: list[Finding] = []
+        self.whole = True
 
     def add(self, document: Any, place: Place) -> None:
         """Adds one document; an empty one adds nothing."""
         if document is None:
             return
         if not isinstance(document, Mapping):
+            self.whole = False
             self._find(place, (), f"found {_kind(document)}, expected sections such as digital_twins")
             return
         known = keys_of(Project)
@@ -35,6 +40,7 @@ class Joining:
                 expected = "" if hint else f", expected one of {', '.join(known)}"
                 self._find(here, (section,), f"found the unknown section {section!r}{expected}", hint)
                 if hint is None or hint in document:
+                    self.whole = False
                     continue
                 section = hint
             if value is not None:

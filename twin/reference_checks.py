@@ -104,8 +104,8 @@ def _sources(project: Project) -> set[str]:
             names.update(register.name for register in protocol.registers)
     config = project.iotsense.ingestion
     names.update(topic.pattern for topic in config.mqtt.topics)
-    connections = (*config.mqtt.brokers, *config.opcua.endpoints, *config.modbus.devices)
-    names.update(connection.id for connection in connections if connection.id is not None)
+    named: tuple[Any, ...] = (*config.mqtt.brokers, *config.opcua.endpoints, *config.modbus.devices)
+    names.update(connection.id for connection in named if connection.id is not None)
     given = {"mqtt": config.mqtt.brokers, "opcua": config.opcua.endpoints, "modbus": config.modbus.devices}
     return names | {name for name, found in given.items() if found}
 

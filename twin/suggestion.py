@@ -12,13 +12,14 @@ CANDIDATES = 20
 @functools.lru_cache(maxsize=4096)
 def nearest(word: str, known: tuple[str, ...]) -> str | None:
     """The nearest of a few known words, or None if none is near."""
-    matches = difflib.get_close_matches(word, known, 1, 0.6) or _apart_from_case(word, known)
+    plain = _plain(word)
+    same = [each for each in known if _plain(each) == plain] or [each for each in known if sorted(each) == sorted(word)]
+    matches = same or difflib.get_close_matches(word, known, 1, 0.6)
     return matches[0] if matches else None
 
 
-def _apart_from_case(word: str, known: Iterable[str]) -> list[str]:
-    plain = word.lower().replace("-", "_").replace(" ", "_")
-    return [each for each in known if each.lower() == plain]
+def _plain(word: str) -> str:
+    return word.lower().replace("-", "_").replace(" ", "_")
 
 
 def nearest_timezone(text: str) -> str | None:

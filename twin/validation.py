@@ -38,6 +38,7 @@ _LIMITS = {
     "string_too_short": "a longer text",
     "string_pattern_mismatch": "a text of the form {pattern}",
 }
+_MISSING = ("missing", "union_tag_not_found")
 _TYPE_ERRORS = frozenset({"int_type", "float_type", "bool_type", "int_from_float"})
 
 
@@ -98,7 +99,7 @@ class Validation:
             entry = (id(mistake.container), mistake.key)
             if entry in self._substitution.unset:
                 continue
-            if mistake.kind == "missing" and (entry in self._mended or entry in misspelt):
+            if mistake.kind in _MISSING and (entry in self._mended or entry in misspelt):
                 continue
             wanted.setdefault(entry, []).append(mistake)
         self.findings += [_finding(group) for group in wanted.values()]
@@ -115,17 +116,29 @@ class Mistake:
         self.steps, holder = follow(tree, error["loc"])
         self.known = keys_of(holder) if self.kind == "extra_forbidden" else ()
         self.name = str(error["loc"][-1]) if error["loc"] else ""
-        field = self._field()
-        self.container: Any = self.steps[-1][0] if self.steps else tree
-        self.key: Any = self.steps[-1][1] if self.steps else None
+        field = self._misspelt_tag(tree) or self._field()
+        self.container: Any
+        self.key: Any
+        self.container, self.key = self.steps[-1] if self.steps else (tree, None)
         if field is not None:
-            inner = self.container[self.key] if self.steps else tree
+            inner: Any = self.container[self.key] if self.steps else tree
             present = isinstance(inner, Mapping) and field in inner
-            if present or self.kind in ("missing", "union_tag_not_found"):
+            if present or self.kind in _MISSING:
                 self.container, self.key = inner, field
                 self.steps = [*self.steps, (inner, field)] if present else self.steps
         self.tree = tree
         self.suggestion: str | None = self._suggestion()
+
+    def _misspelt_tag(self, tree: Mapping) -> str | None:
+        """A key that is nearly the one that tells a union's members apart: then that one is what is wrong."""
+        if self.kind != "union_tag_not_found":
+            return None
+        tag = str(self.context["discriminator"]).strip("'")
+        item = self.steps[-1][0][self.steps[-1][1]] if self.steps else tree
+        near = nearest(tag, tuple(item)) if isinstance(item, Mapping) else None
+        if near is not None:
+            self.kind, self.known = "extra_forbidden", (tag,)
+        return near
 
     def _field(self) -> str | None:
         """The field of the located mapping that the error is about, where pydantic tells it in another way."""
@@ -139,7 +152,8 @@ class Mistake:
         if self.kind == "extra_forbidden":
             return nearest(str(self.key), tuple(key for key in self.known if key not in self.container))
         if self.kind == "definition":
-            return self.context["suggestion"]
+            suggestion: str | None = self.context["suggestion"]
+            return suggestion
         if self.kind == "union_tag_invalid":
             return nearest(str(self.context["tag"]), _quoted(self.context["expected_tags"]))
         if self.kind == "literal_error" and isinstance(self.input, str):
