@@ -19,7 +19,7 @@ from .telemetry import Measurement, TelemetryDocument, decode_documents, encode_
 MAX_PAYLOAD = 1 << 20
 MAX_PENDING = 100_000
 _REASONS = 5
-_SHAPE = "shape"
+_SHAPE = "payload_shape"
 _RAW, _DOCUMENTS, _SAMPLES = "raw", "telemetry", "samples"
 _BLACK = "***"
 _SECRET_NAME = r"(?:pass(?:word|wd|phrase)|secret|token|api[_-]?key|authorization|credential|private[_-]?key)"
@@ -127,6 +127,7 @@ def _letter(
     metadata = redaction.metadata(message.metadata) | {_SHAPE: shape}
     if message.content_type:
         metadata["content_type"] = message.content_type
+    payload = redaction.payload(payload)
     if len(payload) > MAX_PAYLOAD:
         metadata["cut_from_bytes"] = len(payload)
         payload = payload[:MAX_PAYLOAD]
@@ -135,7 +136,7 @@ def _letter(
         source=message.source,
         stage=stage,
         reason=redaction.text(joined(reasons)),
-        payload=redaction.payload(payload),
+        payload=payload,
         topic=message.topic,
         metadata=metadata,
     )
