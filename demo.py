@@ -163,7 +163,7 @@ class Demo:
         for event in self._new_events():
             self._opened += event.until is None
             self._cleared += event.until is not None
-            self._console.print(anomaly_line(event))
+            self._console.print(anomaly_line(event), soft_wrap=True)
 
     def _new_events(self) -> list[Event]:
         last = self._twin.last_event_seq
