@@ -53,10 +53,7 @@ def build_app(context: Context) -> ASGIApp:
     routes.append(Route(telemetry.PATH, endpoint=telemetry_route, methods=["POST"]))
     routes += graphql_routes(context)
     routes += console_routes()
-    router = Starlette(
-        routes=routes,
-        exception_handlers={IoTSenseError: _ours, HTTPException: _http, Exception: _unforeseen},
-    )
+    router = Starlette(routes=routes, exception_handlers={IoTSenseError: _ours, HTTPException: _http})
     return Guard(Front(telemetry_route, router))
 
 
@@ -83,7 +80,14 @@ def _route(endpoint: Endpoint, context: Context) -> Route:
 def _bound(run: Operation, context: Context) -> Callable[[Request], Awaitable[Response]]:
     @functools.wraps(run)
     async def bound(request: Request) -> Response:
-        return await run(context, request)
+        try:
+            return await run(context, request)
+        except IoTSenseError as error:
+            return error_answer(error)
+        except HTTPException:
+            raise
+        except Exception as error:  # what nobody foresaw in one request must not become a torn connection
+            return _unforeseen(request, error)
 
     return bound
 
@@ -105,8 +109,8 @@ async def _http(request: Request, error: Exception) -> Response:
     return problem_answer(problem.document(kind, str(error.detail)) | {"status": error.status_code})
 
 
-async def _unforeseen(request: Request, error: Exception) -> Response:
-    # The last net: what nobody foresaw is logged with its trace, and told without it.
+def _unforeseen(request: Request, error: Exception) -> Response:
+    # Logged with its trace, and told without it.
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     detail = "an unforeseen error; the service's log has its trace"
     return problem_answer(problem.document(problem.ERROR, detail))

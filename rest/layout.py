@@ -139,13 +139,18 @@ def state_document(layout: Layout, columns: StateColumns, twin: Twin) -> dict[st
 
 
 def shown(value: float, signal: Signal, twin: Twin) -> Any:
-    """A value as a client reads it: text or boolean by its label, whole numbers without a fraction, null for NaN."""
-    if signal.data_type is not None and signal.data_type is not DataType.NUMBER:
-        text = twin.label(signal.index, value)
-        if signal.data_type is DataType.BOOLEAN and text in ("true", "false"):
-            return text == "true"
-        return text
-    return number(value)
+    """A value as a client reads it: text by its labels, true or false, whole numbers without a fraction, null for NaN.
+
+    The definition's labels count before the data type, so that a number may have names, too.
+    """
+    if value != value:
+        return None
+    if not signal.labels and signal.data_type is DataType.NUMBER:
+        return number(value)
+    if not signal.labels and signal.data_type is DataType.BOOLEAN:
+        return value != 0
+    text = twin.label(signal.index, value)
+    return number(value) if text is None else text
 
 
 def number(value: float) -> float | int | None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -38,16 +39,16 @@ class HealthReport(msgspec.Struct):
     started: str
     uptime_s: float
     reasons: list[str]
-    storage: dict[str, object]
-    tasks: dict[str, object]
-    sources: list[dict[str, object]]
+    storage: dict[str, Any]
+    tasks: dict[str, Any]
+    sources: list[dict[str, Any]]
     notices: list[str]
 
 
 class SourceList(msgspec.Struct):
     """The configured sources with the state of their connections and their counters."""
 
-    sources: list[dict[str, object]]
+    sources: list[dict[str, Any]]
 
 
 async def health(context: Context, request: Request) -> Response:

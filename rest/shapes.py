@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 
 class Health(Struct):
@@ -123,7 +123,7 @@ class SignalHistory(Struct):
 
     signal: str
     unit: str | None
-    start: str = ""
+    start: str = field(default="", name="from")
     to: str = ""
     bucket_s: float | None = None
     time: list[str] = []
@@ -198,11 +198,3 @@ class Purged(Struct):
     """How many dead letters were forgotten."""
 
     purged: int
-
-
-class Receipt(Struct):
-    """What became of a request's documents; all of it is durable."""
-
-    accepted: int
-    dead_lettered: int
-    duplicate: int

@@ -80,7 +80,7 @@ def _columns(twin: Twin, signal: Signal, found: History, limit: int) -> SignalHi
 
 def _values(twin: Twin, signal: Signal, values: NDArray[np.float64], bucket: int | None) -> list[Any]:
     # The mean of codes is no code; a bucket of texts has none.
-    if signal.data_type in (None, DataType.NUMBER):
+    if not twin.labels(signal.index) and signal.data_type is not DataType.BOOLEAN:
         return [number(value) for value in values.tolist()]
     if bucket is not None:
         return [None] * len(values)

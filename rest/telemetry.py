@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..ingest.message import Message, Receipt
 from ..ingest.telemetry import TelemetryDocument, decode_documents
-from ..twin.errors import InvalidValueError, IoTSenseError, OverloadedError
+from ..twin.errors import InvalidValueError, IoTSenseError
 from ..twin.times import now_ns
 from .answer import error_answer
 from .body import header, read_body, require_json
@@ -18,7 +18,6 @@ from .http_errors import ClientGoneError
 
 PATH = f"{PREFIX}/telemetry"
 SOURCE = "http"
-MAX_WAITING = 20_000
 _LONGEST_KEY = 255
 _encode = msgspec.json.Encoder().encode
 
@@ -28,7 +27,6 @@ class TelemetryRoute:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -58,13 +56,7 @@ class TelemetryRoute:
             identity=f"{SOURCE}:{key.decode('latin-1')}" if key else None,
             size=len(payload),
         )
-        if self._waiting >= MAX_WAITING:
-            raise OverloadedError(f"{self._waiting} telemetry requests wait to be stored")
-        self._waiting += 1
-        try:
-            return await self._context.pipeline.submit(message)
-        finally:
-            self._waiting -= 1
+        return await self._context.pipeline.submit(message)
 
 
 def _documents(payload: bytes) -> "list[TelemetryDocument]":

@@ -1,0 +1,5 @@
+"""`python -m iotsense`."""
+
+from .cli import main
+
+main()

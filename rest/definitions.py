@@ -1,0 +1,171 @@
+"""The project that governs the graph: what documents would change, applying them, and writing out what is applied."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..twin.apply_definition import apply_plan
+from ..twin.errors import DefinitionError, InvalidValueError
+from ..twin.export_definition import export
+from ..twin.finding import has_errors, strict
+from ..twin.plan import Plan, plan
+from ..twin.plan_changes import Changes
+from ..twin.plan_text import changes_text
+from ..twin.project import Project, load_texts
+from . import query
+from .answer import json_answer
+from .body import json_body
+from .context import Context
+from .endpoint import JSON, PREFIX, Answer, Body, Endpoint
+
+YAML = "application/yaml"
+
+
+class Documents(msgspec.Struct, forbid_unknown_fields=True):
+    """A project: texts in YAML by file name.
+
+    `base` is the folder (on the service's machine) in which relative file names are looked up. `allow_remove` lets
+    nodes go that have history.
+    """
+
+    documents: dict[str, str]
+    base: str | None = None
+    allow_remove: bool = False
+
+
+class PlanView(msgspec.Struct):
+    """What applying would change: as values, and as a diff to read. `findings` are warnings."""
+
+    empty: bool
+    text: str
+    changes: dict[str, Any]
+    findings: list[dict[str, Any]]
+
+
+class Applied(msgspec.Struct):
+    """What was changed, and the revision of the graph since."""
+
+    revision: int
+    empty: bool
+    text: str
+    changes: dict[str, Any]
+
+
+class Definition(msgspec.Struct):
+    """The applied sections that are no nodes, and what of them has no engine yet."""
+
+    revision: int
+    sections: dict[str, Any]
+    notices: list[str]
+
+
+_decode = msgspec.json.Decoder(Documents).decode
+
+
+async def definitions(context: Context, request: Request) -> Response:
+    """The applied sections."""
+    query.only(request)
+    graph = context.twin.graph
+    notices = context.health().get("notices", [])
+    return json_answer(Definition(graph.revision, graph.definition, notices))
+
+
+async def plan_definitions(context: Context, request: Request) -> Response:
+    """What applying documents would change."""
+    given = await _documents(context, request)
+    project, findings = await asyncio.to_thread(_project, given, False)
+    made = await asyncio.to_thread(_plan, context, project)
+    return json_answer(PlanView(made.empty, made.text(), made.to_dict(), findings))
+
+
+async def apply_definitions(context: Context, request: Request) -> Response:
+    """Applies documents, all or nothing."""
+    given = await _documents(context, request)
+    project, _ = await asyncio.to_thread(_project, given, True)
+    changes = await asyncio.to_thread(_apply, context, project, given.allow_remove)
+    await context.applied()
+    return json_answer(
+        Applied(context.twin.graph.revision, changes.empty, changes_text(changes, False), changes.to_dict())
+    )
+
+
+async def export_definitions(context: Context, request: Request) -> Response:
+    """All that is applied as one document."""
+    query.only(request)
+    return Response(await asyncio.to_thread(export, context.twin.graph), media_type=YAML)
+
+
+async def _documents(context: Context, request: Request) -> Documents:
+    query.only(request)
+    try:
+        given = _decode(await json_body(request, context.max_body))
+    except msgspec.DecodeError as error:
+        raise InvalidValueError(f'expected {{"documents": {{"plant.yaml": "..."}}}}: {error}', "$") from None
+    if not given.documents:
+        raise InvalidValueError("there are no documents", "$.documents")
+    return given
+
+
+def _project(given: Documents, as_errors: bool) -> tuple[Project, list[dict[str, Any]]]:
+    project, findings = load_texts(given.documents, base=Path(given.base) if given.base else None)
+    if as_errors:
+        findings = strict(findings)
+    if project is None or has_errors(findings):
+        raise DefinitionError(findings)
+    return project, [finding.to_json() for finding in findings]
+
+
+def _plan(context: Context, project: Project) -> Plan:
+    return plan(project, context.twin.graph, context.twin.state)
+
+
+def _apply(context: Context, project: Project, allow_remove: bool) -> Changes:
+    return apply_plan(_plan(context, project), context.twin, allow_remove=allow_remove)
+
+
+_BODY = Body({JSON: Documents}, "The whole project: what it does not name is removed")
+_PROBLEMS = (400, 409, 413, 415, 422)
+
+ENDPOINTS = [
+    Endpoint(
+        "GET",
+        f"{PREFIX}/definitions",
+        definitions,
+        "The applied sections",
+        (Answer("The sections", Definition),),
+        "definitions",
+    ),
+    Endpoint(
+        "POST",
+        f"{PREFIX}/definitions/plan",
+        plan_definitions,
+        "What applying documents would change",
+        (Answer("The plan; nothing was changed", PlanView),),
+        "definitions",
+        body=_BODY,
+        problems=_PROBLEMS,
+    ),
+    Endpoint(
+        "POST",
+        f"{PREFIX}/definitions/apply",
+        apply_definitions,
+        "Apply documents, all or nothing",
+        (Answer("What was changed", Applied),),
+        "definitions",
+        body=_BODY,
+        problems=(*_PROBLEMS, 503, 507),
+        description="Warnings count as errors here. Nodes that have history go only with `allow_remove`.",
+    ),
+    Endpoint(
+        "GET",
+        f"{PREFIX}/definitions/export",
+        export_definitions,
+        "All that is applied, as one document",
+        (Answer("What `validate` accepts and `plan` finds equal", str, YAML),),
+        "definitions",
+    ),
+]

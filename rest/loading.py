@@ -1,0 +1,3 @@
+"""`POST /load`: a file of readings, streamed in."""
+
+ENDPOINTS: list = []
