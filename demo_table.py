@@ -24,7 +24,7 @@ _COLUMNS = (
     ("temperature", ("bearing_temperature", "motor_temperature")),
     ("vibration", ("vibration_rms",)),
 )
-_SYMBOLS = {"ampere": "A", "celsius": "°C", "percent": "%"}
+_SYMBOLS = {"ampere": "A", "celsius": "°C", "percent": "%", "1/min": "/min"}
 
 
 def plant_view(twin: Twin, line: str, status: str) -> RenderableType:
