@@ -115,8 +115,8 @@ def breach(twin: Twin, signal: str, severity: str = "warning", time: int | None 
 class Server:
     """Routes on a real server in a thread of its own."""
 
-    def __init__(self, routes: list[BaseRoute]) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, routes: list[BaseRoute], port: int = 0) -> None:
+        self._socket = socket.create_server(("127.0.0.1", port))
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         config = uvicorn.Config(
@@ -151,9 +151,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(context: Context, *routes: BaseRoute) -> Iterator[Server]:
+def serving(context: Context, *routes: BaseRoute, port: int = 0) -> Iterator[Server]:
     """GraphQL (and more routes) over the context, while it lasts."""
-    server = Server([*graphql_routes(context), *routes])
+    server = Server([*graphql_routes(context), *routes], port)
     server.start()
     try:
         yield server

@@ -10,6 +10,7 @@ import { healthOf } from "./plant.js";
 const OPEN_ALL = 60; // up to so many components all lines are open from the start
 const DRAWN = 400; // more cards than this are neither readable nor quick
 const READABLE = 0.42; // below this zoom a card shows only its colour
+const EASY = 0.7; // a node that was looked for is shown at least this large
 const FRAME_HEAD = 40;
 const MARGIN = 26;
 
@@ -284,7 +285,7 @@ export class GraphView {
     const box = node.renderedBoundingBox();
     const { clientWidth: width, clientHeight: height } = this.canvas;
     const inside = box.x1 >= 0 && box.y1 >= 0 && box.x2 <= width && box.y2 <= height;
-    if (inside && (!always || this.cy.zoom() >= READABLE)) return;
+    if (inside && (!always || this.cy.zoom() >= EASY)) return;
     if (box.x2 - box.x1 > width || box.y2 - box.y1 > height || node.hasClass("frame")) this.cy.fit(node, 24);
     else this.cy.animate({ center: { eles: node }, zoom: Math.max(this.cy.zoom(), 0.8), duration: 200 });
   }

@@ -5,6 +5,7 @@ const GAP = { x: 54, y: 26 };
 const PAD = { side: 22, top: 56, bottom: 22 };
 const GROUP_GAP = 34;
 const ROWS = [12, 10, 8, 7, 6, 5, 4, 3]; // how many layers may stand in a row before the line is folded
+const SMALL = 0.6; // a zoom below which a card is hard to read
 const WORTH = 1.15; // a fold must make everything so much larger
 
 /** Layers of ids along the arrows: the longest way from a beginning decides; arrows that close a circle are left out. */
@@ -95,15 +96,17 @@ function centre(column, top) {
 
 /**
  * Places for groups `[{ids, ...}]` in a window: the groups with `x`, `y`, `width`, `height` and `places`. Long lines are
- * folded like text where that makes everything larger.
+ * folded like text where that makes everything larger, or, if all of it is small anyhow, the opened lines.
  */
 export function arrange(groups, arrows, { width, height }) {
   let best = null;
   for (const longest of ROWS) {
     const blocks = groups.map((group) => ({ ...group, ...sized(group.ids, arrows, longest) }));
-    const size = shelves(blocks, width / height);
-    const zoom = Math.min(width / size.width, height / size.height, 1);
-    if (!best || zoom > best.zoom * WORTH) best = { zoom, blocks };
+    const zoom = (box) => Math.min(width / box.width, height / box.height, 1);
+    const whole = zoom(shelves(blocks, width / height));
+    const opened = blocks.filter(({ ids }) => ids.length).map(zoom);
+    const score = whole < SMALL && opened.length ? Math.min(...opened, SMALL + 0.3) : whole;
+    if (!best || score > best.score * WORTH) best = { score, blocks };
   }
   return best.blocks;
 }

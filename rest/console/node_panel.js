@@ -78,8 +78,9 @@ export class NodePanel {
   /** Asks again how the node is, because something happened to it. */
   async refresh() {
     if (!this.node) return;
+    const { asked } = this;
     const { node } = await ask(ANOMALIES, { id: this.node.id });
-    if (!this.node || !node) return;
+    if (this.asked !== asked || !node) return;
     Object.assign(this.node, node);
     this.anomalies.replaceChildren(...this.anomalyList());
     this.badge.replaceChildren(this.healthBadge());
@@ -257,15 +258,16 @@ export class NodePanel {
     return element("section.trend", { "aria-label": "Trend" }, head, element("div.plot", {}, canvas, this.tip));
   }
 
-  pickSpan(name) {
+  pickSpan(name, byReader = true) {
     this.span = name;
+    this.picked ||= byReader;
     this.spans.forEach((button) => button.setAttribute("aria-pressed", String(button.textContent === name)));
     this.chart();
   }
 
   async chart() {
-    const { chosen: entry, trend } = this;
-    if (!entry || !trend || !this.node) return;
+    const { chosen: entry, trend, asked } = this;
+    if (!entry || !trend || !this.node) return undefined;
     for (const { pick } of this.entries) pick.setAttribute("aria-pressed", String(pick === entry.pick));
     for (const { row, entry: one } of this.rows.values()) row.classList.toggle("chosen", one === entry);
     setText(this.title, `${plain(entry.name)}${entry.unit ? ` [${unitText(entry.unit)}]` : ""}`);
@@ -276,9 +278,13 @@ export class NodePanel {
     const fields = `history(from: $from, points: ${POINTS}) { time value low high quality }`;
     const query = `query Trend($from: Time) { ${shown.map((one, i) => `s${i}: signal(id: ${JSON.stringify(one.id)}) { ${fields} }`).join(" ")} }`;
     const answer = await ask(query, { from }).catch(() => null);
-    if (this.chosen !== entry || this.trend !== trend || SPANS[this.span] !== span) return;
+    if (this.asked !== asked || this.chosen !== entry || this.trend !== trend || SPANS[this.span] !== span) return undefined;
+    const begins = Math.min(...shown.map((_, i) => Date.parse(answer?.[`s${i}`]?.history.time[0] ?? "")));
+    // A plant that has just begun to speak would be a sliver at the right end.
+    if (!this.picked && span > SPANS["5 min"] && Date.now() - begins < SPANS["5 min"]) return this.pickSpan("5 min", false);
     const series = shown.map((one, i) => seriesOf(one, answer?.[`s${i}`]?.history, this.texts, shown.length > 1));
     trend.show(series, span, this.limits(entry));
+    return undefined;
   }
 
   // Surroundings
@@ -314,7 +320,8 @@ function entries(node) {
 
 // The joints of a sensor are one list on its component; on the sensor itself they are shown as one list too.
 function joined(found, node) {
-  if (node.level !== "SENSOR" || found.length < 2) return found;
+  if (node.level !== "SENSOR") return found;
+  if (found.length < 2) return found.map((entry) => ({ ...entry, name: node.name }));
   const signals = found.flatMap((entry) => entry.signals);
   const times = signals.map((signal) => signal.time).filter(Boolean).sort();
   const values = signals.map((signal) => signal.value);
