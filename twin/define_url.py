@@ -27,6 +27,8 @@ class Url:
         if parts.password is not None:
             # The address is not repeated: a finding may end up in a log.
             raise refuse("found a password in an address, expected the fields `username` and `password`")
+        if "${" in text:  # A variable that is not set: that is told already.
+            return text
         if parts.scheme not in self.schemes or "://" not in text:
             others = f" ({', '.join(self.schemes)})" if len(self.schemes) > 1 else ""
             raise refuse(f"found {shorten(text)!r}, {expected}{others}")

@@ -66,10 +66,10 @@ class _Loader(yaml.CSafeLoader):
     """libyaml's parser; what a plain scalar means is not decided here."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
-        return _STR
+        return _UNDECIDED
 
 
-_STR = "tag:yaml.org,2002:str"
+_UNDECIDED = "?"
 _CORE_TAGS = {
     f"tag:yaml.org,2002:{name}": name for name in ("str", "int", "float", "bool", "null", "seq", "map", "merge")
 }
@@ -188,7 +188,7 @@ class Tree:
             what = "an alias of what it is in" if id(node) in self._open else f"more than {MAX_DEPTH} levels"
             self._find(self._place(node), path, f"found {what}")
             return None
-        if node.tag not in _CORE_TAGS and node.tag not in (None, "!"):
+        if node.tag not in _CORE_TAGS and node.tag not in (_UNDECIDED, "!"):
             self._find(self._place(node), path, f"found the tag {node.tag}, expected none")
         self._open.add(id(node))
         try:
@@ -198,10 +198,10 @@ class Tree:
 
     def _scalar(self, node: yaml.ScalarNode, path: tuple[str | int, ...]) -> Any:
         text: str = node.value
-        if not node.style and node.tag in (None, _STR):
+        if not node.style and node.tag == _UNDECIDED:
             return scalar(text)
-        kind = _CORE_TAGS.get(node.tag or _STR)
-        if kind is None and node.tag != "!":
+        kind = _CORE_TAGS.get(node.tag)
+        if kind is None and node.tag not in (_UNDECIDED, "!"):
             self._find(self._place(node), path, f"found the tag {node.tag}, expected none")
         # An explicit tag such as !!float asks for the meaning of the plain scalar.
         return scalar(text) if kind in ("int", "float", "bool", "null") else text

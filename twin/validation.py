@@ -1,5 +1,6 @@
 """From a tree to a project: pydantic's errors in the words of the person who reads them, all of them at once."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,6 +39,7 @@ _LIMITS = {
     "string_too_short": "a longer text",
     "string_pattern_mismatch": "a text of the form {pattern}",
 }
+_NAMED = re.compile(r"`(\w+)`")
 _MISSING = ("missing", "union_tag_not_found")
 _TYPE_ERRORS = frozenset({"int_type", "float_type", "bool_type", "int_from_float"})
 
@@ -100,6 +102,8 @@ class Validation:
             if entry in self._substitution.unset:
                 continue
             if mistake.kind in _MISSING and (entry in self._mended or entry in misspelt):
+                continue
+            if mistake.follows(self._mended):
                 continue
             wanted.setdefault(entry, []).append(mistake)
         self.findings += [_finding(group) for group in wanted.values()]
@@ -187,8 +191,22 @@ class Mistake:
             words = _quoted(self.context["expected"])
             return words[0] if len(words) == 1 else "one of " + ", ".join(words)
         if self.kind in _LIMITS:
-            return _LIMITS[self.kind].format(**self.context)
+            plain = {name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in self.context.items()}
+            return _LIMITS[self.kind].format(**plain)
         return _EXPECTED.get(self.kind, "something else")
+
+    def follows(self, mended: set[tuple[int, str]]) -> bool:
+        """Whether it is only there because another mistake was taken out before.
+
+        The words of the definitions put the fields whose absence is a mistake between backticks.
+        """
+        if self.kind == "too_short":
+            return (id(self.container[self.key]), "") in mended
+        if self.kind != "definition" or not self.steps:
+            return False
+        holder, key = self.steps[-1]
+        holders = (id(self.container), id(holder[key]))
+        return any((each, name) in mended for name in _NAMED.findall(self.message()) for each in holders)
 
     def mend(self, mended: set[tuple[int, str]]) -> None:
         """Puts the suggestion in the place of what was found."""
@@ -207,7 +225,7 @@ class Mistake:
     def cut(self, mended: set[tuple[int, str]]) -> None:
         """Takes what is wrong out of the tree; what lacks something is taken out as a whole."""
         container, key = self.steps[-1]
-        mended.add((id(container), str(key)))
+        mended.add((id(container), str(key) if isinstance(container, Mapping) else ""))
         if isinstance(container, Mapping):
             container.pop(key, None)
         else:
