@@ -7,7 +7,7 @@ nothing is returned as Unbound, with what is known about its place.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..twin.errors import InvalidValueError, NotFoundError
@@ -23,6 +23,7 @@ from .targets import LabelTarget, ListTarget, NumberTarget, Target, data_type_of
 _ELEMENT = re.compile(r"(?P<sensor>.+)\[(?P<number>\d+)\]\Z")
 _SAME = Affine(1.0)
 ANY_NAME = "value"
+_REMEMBERED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Binder:
         self._lanes = lanes
         self._book = AddressBook(twin.graph)
         self._numeric: set[int] = set()
+        self._unconvertible: dict[tuple[str, str], str] = {}
 
     @property
     def book(self) -> AddressBook:
@@ -119,8 +121,8 @@ class Binder:
         bound = self._target(signals, units, value)
         if isinstance(bound, Undecided):
             return bound
-        # What only this message's metadata told, or its being alone, must not decide for others.
-        if not address.metadata or self._find(lane, _plain(address))[0] == signals:
+        # What only this message's metadata told must not decide for others.
+        if not address.metadata or self._found_without_metadata(lane, address) == signals:
             lane.targets[key] = bound
             if bound.plain is not None:
                 lane.plain[key] = bound.plain
@@ -142,6 +144,12 @@ class Binder:
         if node.level is Level.SENSOR:
             return self._of_sensor(node, address), node
         return self._of_component(lane, node, address), node
+
+    def _found_without_metadata(self, lane: Lane, address: Address) -> list[Signal]:
+        try:
+            return self._find(lane, replace(address, metadata=None))[0]
+        except NotFoundError:
+            return []
 
     def _by_source(self, lane: Lane, address: Address) -> Node | None:
         book, metadata = self._book, address.metadata
@@ -251,17 +259,21 @@ class Binder:
         if data_type is not DataType.NUMBER:
             return LabelTarget(signal.index, name, data_type, self._twin.label_code, self._twin.labels)
         try:
-            return NumberTarget(signal.index, name, _affine(units, signal.unit))
+            return NumberTarget(signal.index, name, self._conversion(units.given, signal.unit or units.become))
         except InvalidValueError as error:
             raise InvalidValueError(f"{name}: {error}", "unit") from None
 
+    def _conversion(self, given: str | None, wanted: str | None) -> Affine:
+        if given is None or wanted is None or given == wanted:
+            return _SAME
+        # A device that sends a wrong unit sends it a thousand times; finding what it may have meant takes a while.
+        known = self._unconvertible.get((given, wanted))
+        if known is not None:
+            raise InvalidValueError(known)
+        try:
+            return conversion(given, wanted)
+        except InvalidValueError as error:
+            if len(self._unconvertible) < _REMEMBERED:
+                self._unconvertible[given, wanted] = str(error)
+            raise
 
-def _affine(units: Units, to: str | None) -> Affine:
-    wanted = to or units.become
-    if units.given is None or wanted is None or units.given == wanted:
-        return _SAME
-    return conversion(units.given, wanted)
-
-
-def _plain(address: Address) -> Address:
-    return Address(address.device, address.name, address.unit, None, address.alone)

@@ -9,7 +9,7 @@ import msgspec
 from ..twin.errors import InvalidValueError
 from ..twin.model import Quality
 
-MeasuredValue = int | float | bool | str | list[int | float | None] | None
+MeasuredValue = int | float | bool | str | list[int | float | bool | str | None] | None
 Stamp = str | int | float | None
 
 
