@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,27 +71,28 @@ class CsvTable:
 
     def pieces(self, rows: int) -> Iterator[tuple[Rows, int]]:
         """Pieces of at most so many rows. Raises InvalidValueError if the encoding is another."""
-        width = len(self.names)
         with self._open() as file:
-            reader = csv.reader(file, delimiter=self._delimiter)
-            piece, header = Rows(), True
-            while (row := self._decoded(lambda: _next(reader))) is not None:
-                if not row:
-                    continue
-                if header:
-                    header = False
-                elif isinstance(row, str):
-                    piece.torn.append((reader.line_num, "", row))
-                elif len(row) != width:
-                    reason = f"{len(row)} cells, where the header has {width}"
-                    piece.torn.append((reader.line_num, self._delimiter.join(row), reason))
-                else:
-                    piece.lines.append(reader.line_num)
-                    piece.cells.append(row)
-                if len(piece.cells) + len(piece.torn) >= rows:
-                    yield piece, file.buffer.raw.tell()  # type: ignore[attr-defined]
-                    piece = Rows()
-            yield piece, self.size
+            rows_of_file = _rows(csv.reader(file, delimiter=self._delimiter))
+            next(rows_of_file, None)  # the header
+            while True:
+                piece = self._decoded(lambda: self._piece(rows_of_file, rows))
+                yield piece, file.buffer.raw.tell()  # type: ignore[attr-defined]
+                if len(piece.cells) + len(piece.torn) < rows:
+                    return
+
+    def _piece(self, rows_of_file: "Iterator[tuple[int, list[str] | str]]", rows: int) -> Rows:
+        width = len(self.names)
+        piece = Rows()
+        for line, row in itertools.islice(rows_of_file, rows):
+            if len(row) == width and isinstance(row, list):
+                piece.lines.append(line)
+                piece.cells.append(row)
+            elif isinstance(row, str):
+                piece.torn.append((line, "", row))
+            else:
+                reason = f"{len(row)} cells, where the header has {width}"
+                piece.torn.append((line, self._delimiter.join(row), reason))
+        return piece
 
     def _open(self) -> io.TextIOWrapper:
         try:
@@ -106,15 +108,16 @@ class CsvTable:
             raise InvalidValueError(f"{self._path} is not {name}: say its --encoding, such as cp1252") from None
 
 
-def _next(reader: Any) -> list[str] | str | None:
-    """The next row; why there is none on this line, if it is broken; None at the end."""
-    try:
-        row: list[str] = next(reader)
-    except StopIteration:
-        return None
-    except csv.Error as error:
-        return str(error)
-    return row
+def _rows(reader: Any) -> Iterator[tuple[int, list[str] | str]]:
+    """Lines and rows that are not empty; instead of a broken one, why it is broken."""
+    while True:
+        try:
+            for row in reader:
+                if row:
+                    yield reader.line_num, row
+            return
+        except csv.Error as error:
+            yield reader.line_num, str(error)
 
 
 class ParquetTable:
