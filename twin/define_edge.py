@@ -1,6 +1,6 @@
 """Definitions of edge computing: what nodes near the machines compute, pass on and keep."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -91,10 +91,18 @@ class Aggregate(Processing):
 Step = Annotated[Transform | Inference | Filter | Aggregate, Field(discriminator="type")]
 
 
+# Unquoted, `condition: true` is a boolean.
+RouteCondition = Annotated[
+    Expression,
+    BeforeValidator(lambda given: str(given).lower() if isinstance(given, bool) else given),
+    WithJsonSchema({"type": ["string", "boolean"]}),
+]
+
+
 class Route(Model):
     """Where values go from an edge node."""
 
-    condition: Expression
+    condition: RouteCondition
     """Which values; `true` means all that no earlier route took."""
     destination: Name
     """`cloud`, `local`, or another edge node's id."""
@@ -104,14 +112,6 @@ class Route(Model):
     """Condense over this window before sending."""
     method: Aggregation | None = None
     """How; left out, mean."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _always(cls, given: Any) -> Any:
-        # Unquoted, `condition: true` is a boolean.
-        if isinstance(given, dict) and isinstance(given.get("condition"), bool):
-            return given | {"condition": str(given["condition"]).lower()}
-        return given
 
     @model_validator(mode="after")
     def _method_fits(self) -> "Route":

@@ -236,7 +236,10 @@ def _deepest_first(mistakes: Iterable[Mistake]) -> list[Mistake]:
     """In an order in which taking out one does not move another; of those in the same place only one."""
     places: dict[tuple[int, Any], Mistake] = {}
     for mistake in mistakes:
-        if mistake.kind != "mended" and mistake.steps:
+        supplied = (
+            mistake.kind in _MISSING and isinstance(mistake.container, Mapping) and mistake.key in mistake.container
+        )
+        if mistake.kind != "mended" and mistake.steps and not supplied:
             container, key = mistake.steps[-1]
             places.setdefault((id(container), key), mistake)
 
