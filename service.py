@@ -196,9 +196,12 @@ class Service:
         tasks = {name: status.as_dict() for name, status in self._supervisor.statuses.items()}
         if self._http is not None:
             tasks["http"] = {"running": self._http.error is None, "restarts": 0, "error": self._http.error}
-        if getattr(self, "monitor", None) is not None and self.monitor.trouble:
-            tasks["monitor"] |= {"error": self.monitor.trouble}
-        return {"tasks": tasks, "notices": self.notices}
+        unused: list[str] = []
+        if getattr(self, "monitor", None) is not None:
+            unused = [f"rule {name} is not used: {why}" for name, why in self.monitor.problems.items()]
+            if self.monitor.trouble:
+                tasks["monitor"] |= {"error": self.monitor.trouble}
+        return {"tasks": tasks, "notices": self.notices + unused}
 
 
 def run_service(settings: Settings) -> None:
