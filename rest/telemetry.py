@@ -3,6 +3,8 @@
 The busiest route by far, so it is a bare ASGI application that stands before the router.
 """
 
+import logging
+
 import msgspec
 from starlette.types import Receive, Scope, Send
 
@@ -15,6 +17,8 @@ from .body import header, read_body, require_json
 from .context import Context
 from .endpoint import JSON, PREFIX, Answer, Body, Endpoint, Parameter
 from .http_errors import ClientGoneError
+
+log = logging.getLogger("iotsense.rest")
 
 PATH = f"{PREFIX}/telemetry"
 SOURCE = "http"
@@ -39,8 +43,12 @@ class TelemetryRoute:
             return
         body = _encode(receipt)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 202, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        try:
+            await send({"type": "http.response.start", "status": 202, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+        except RuntimeError:
+            # The client closed its connection while we stored: it will ask again with its key, or it does not care.
+            log.debug("a client went away before it could be told that its readings are stored")
 
     async def _take(self, scope: Scope, receive: Receive) -> Receipt:
         require_json(scope)
