@@ -319,6 +319,21 @@ def test_a_threshold_in_another_unit_is_converted(tmp_path: Path) -> None:
         assert spans(twin) == [(1.0, None, "warning")]
 
 
+def test_a_threshold_may_be_a_label(tmp_path: Path) -> None:
+    held = {"operator": "==", "threshold": "Held", "severity": "critical"}
+    rule = {"name": "held", "type": "threshold", "sensor": "speed", "conditions": [held]}
+    with plant(tmp_path) as twin:
+        labels = ("Idle", "Execute", "Held")
+        for id in ("m1.speed", "m2.speed"):
+            signal = index(twin, id)
+            twin.change(lambda edit, signal=signal: edit.update_signal(signal, unit=None, labels=labels), "test")
+        set_rules(twin, rule)
+        monitor = Monitor(twin)
+        say(twin, "m1.speed", (0, 1.0), (1, 2.0), (2, 1.0))
+        settle(monitor)
+        assert spans(twin) == [(1.0, 2.0, "critical")]
+
+
 def test_anomalies_of_a_node_are_those_of_all_that_it_contains(tmp_path: Path) -> None:
     with watched(tmp_path, SPIKE) as (twin, monitor):
         say(twin, M1, (0, 90.0))
