@@ -71,7 +71,8 @@ class AddressBook:
         key = self.graph.key_by_id.get(text)
         if key is not None and self.graph.node_map[key].level is level:
             return self.graph.node_map[key]
-        found = [node for node in self._nodes(self._named, text) if node.level is level]
+        known = self._nodes(self._named, text) or self.graph.candidates(text)
+        found = [node for node in known if node.level is level]
         return found[0] if len(found) == 1 else None
 
     def _one(self, id: str, found: list[Node], metadata: Metadata | None) -> Node | None:

@@ -112,7 +112,7 @@ class Binder:
         if known is not None:
             return known
         signals, node = self._find(lane, address)
-        rules, units = self._normalized(lane, address, node if signals else None)
+        rules, units = self._normalized(lane, address, self._book.graph.node(signals[0].node) if signals else None)
         if not signals:
             metadata = (address.metadata or {}) | self._lanes.metadata(lane, address.device, rules)
             device = address.device or lane.implied_device
@@ -276,4 +276,3 @@ class Binder:
             if len(self._unconvertible) < _REMEMBERED:
                 self._unconvertible[given, wanted] = str(error)
             raise
-
