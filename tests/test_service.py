@@ -103,11 +103,11 @@ def test_an_unset_variable_stops_the_start_only_where_it_is_used(tmp_path: Path)
 
 
 def test_a_section_without_an_engine_says_so_in_one_line(tmp_path: Path) -> None:
-    text = "predictive_maintenance:\n  models:\n    - {name: m, type: remaining_useful_life, equipment_class: motor, features: [x]}\n"
-    with process(tmp_path / "data", "-c", str(write_plant(tmp_path, text))) as running:
-        [notice] = (
-            [line for line in running.log.splitlines() if "predictive_maintenance" in line] if running.url else []
-        )
+    model = "{name: m, type: remaining_useful_life, equipment_class: motor, features: [x]}"
+    file = write_plant(tmp_path, f"predictive_maintenance:\n  models:\n    - {model}\n")
+    with process(tmp_path / "data", "-c", str(file)) as running:
+        url = running.url
+        [notice] = [line for line in running.log.splitlines() if "predictive_maintenance" in line]
         assert "no engine" in notice
         assert any("predictive_maintenance" in each for each in httpx.get(url + "/health").json()["notices"])
 
