@@ -79,9 +79,13 @@ function told({ kind, data, time, until, retracts }) {
   }
   if (kind === "stale")
     return until ? { severity: "cleared", text: `${signal} speaks again after ${span}` } : { severity: "stale", text: `${signal} fell silent` };
-  if (kind === "structure") {
-    const parts = ["added", "changed", "removed"].filter((word) => data[`${word}_count`]).map((word) => `${data[`${word}_count`]} ${word}`);
-    return { severity: "structure", text: `Revision ${data.revision} by ${data.author}: ${parts.length ? `nodes ${parts.join(", ")}` : "definition changed"}` };
-  }
+  if (kind === "structure") return { severity: "structure", text: `Revision ${data.revision} by ${data.author}: ${revision(data)}` };
   return { severity: "other", text: plain(kind) + (span ? ` for ${span}` : "") };
+}
+
+function revision(data) {
+  const parts = ["added", "changed", "removed"].filter((word) => data[`${word}_count`]).map((word) => `${data[`${word}_count`]} ${word}`);
+  if (parts.length) return `nodes ${parts.join(", ")}`;
+  if (data.definition) return "definition changed";
+  return data.relationships ? "relationships changed" : "signals changed";
 }

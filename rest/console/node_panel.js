@@ -84,6 +84,7 @@ export class NodePanel {
     Object.assign(this.node, node);
     this.anomalies.replaceChildren(...this.anomalyList());
     this.badge.replaceChildren(this.healthBadge());
+    if (this.chosen && this.trend) this.trend.limits = this.limits(this.chosen);
   }
 
   render() {
@@ -135,7 +136,7 @@ export class NodePanel {
 
   anomalyList() {
     const { anomalies } = this.node;
-    const open = anomalies.filter((anomaly) => anomaly.open);
+    const open = foremost(anomalies.filter((anomaly) => anomaly.open));
     const past = anomalies.filter((anomaly) => !anomaly.open).slice(0, 3);
     const silent = this.node.silent
       ? element("p.alarm", { data: { severity: "stale" } }, `${this.node.silent} signal${this.node.silent === 1 ? " has" : "s have"} fallen silent`)
@@ -178,7 +179,7 @@ export class NodePanel {
 
   // What is wrong is seen first; else what the reader looked at on the node before.
   worthSeeing() {
-    const wrong = this.node.anomalies.find((anomaly) => anomaly.open)?.signal?.id;
+    const wrong = foremost(this.node.anomalies.filter((anomaly) => anomaly.open))[0]?.signal?.id;
     return (
       this.entries.find((entry) => entry.signals.some((signal) => signal.id === wrong)) ??
       this.entries.find((entry) => entry.name === this.lastChosen) ??
@@ -187,10 +188,10 @@ export class NodePanel {
     );
   }
 
-  // The thresholds of the rules that are broken now.
+  // The thresholds of the rules that are broken, or were lately.
   limits(entry) {
     const ids = entry.signals.map((signal) => signal.id);
-    const broken = this.node.anomalies.filter(({ open, metric, signal }) => open && metric === "value" && ids.includes(signal?.id));
+    const broken = this.node.anomalies.filter(({ metric, signal }) => metric === "value" && ids.includes(signal?.id));
     return broken.map(({ threshold, severity }) => ({ value: threshold, severity }));
   }
 
@@ -270,7 +271,7 @@ export class NodePanel {
     if (!entry || !trend || !this.node) return undefined;
     for (const { pick } of this.entries) pick.setAttribute("aria-pressed", String(pick === entry.pick));
     for (const { row, entry: one } of this.rows.values()) row.classList.toggle("chosen", one === entry);
-    setText(this.title, `${plain(entry.name)}${entry.unit ? ` [${unitText(entry.unit)}]` : ""}`);
+    this.title.replaceChildren(plain(entry.name), entry.unit ? element("span.unit", {}, ` ${unitText(entry.unit)}`) : "");
     this.texts = entry.signals.some((signal) => signal.labels.length);
     const shown = entry.signals.slice(0, MOST_SERIES);
     const span = SPANS[this.span];
@@ -308,6 +309,17 @@ export class NodePanel {
     const items = [...arrows("fed by", fedBy), ...arrows("feeds into", feedsInto), ...others];
     return items.length ? element("section", {}, element("h3", {}, "Relationships"), element("ul.parts", {}, items)) : "";
   }
+}
+
+// Of what one rule found on one signal only the worst is told, as in the arithmetic of health; the worst stands first.
+function foremost(anomalies) {
+  const rank = (anomaly) => (anomaly.severity === "critical" ? 0 : 1);
+  const worst = new Map();
+  for (const anomaly of [...anomalies].sort((a, b) => rank(a) - rank(b))) {
+    const about = `${anomaly.rule} ${anomaly.signal?.id}`;
+    if (!worst.has(about)) worst.set(about, anomaly);
+  }
+  return [...worst.values()];
 }
 
 // A component shows its state; a sensor and a line show signals of their own.
