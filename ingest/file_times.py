@@ -14,6 +14,7 @@ from .stamps import clock
 
 Times = NDArray[np.int64]
 _QUARTER = 900 * NS
+_NIGHT = 2 * 3600 * NS
 _EPOCH = datetime(1970, 1, 1)
 _ZONED = re.compile(r"(?:[zZ]|[+-]\d\d(?::?\d\d)?)\s*\Z")
 _NUMBER = re.compile(r"\s*-?\d{9,}(?:\.\d+)?\s*\Z")
@@ -38,8 +39,8 @@ class LocalTimes:
         quarters, where = np.unique(wall // _QUARTER, return_inverse=True)
         offsets = np.array([self._offset(int(quarter)) for quarter in quarters], dtype=np.int64).reshape(-1, 2)
         first, second = offsets[where, 0], offsets[where, 1]
-        twice = np.flatnonzero(first > second)
-        if len(twice):
+        twice = first > second
+        if twice.any():
             self._choose(wall, first, second, twice)
         else:
             self._second = False
@@ -48,13 +49,13 @@ class LocalTimes:
         utc: Times = wall - first
         return utc
 
-    def _choose(self, wall: Times, first: Times, second: Times, twice: NDArray[np.intp]) -> None:
-        for row in twice.tolist():
-            before = int(wall[row - 1]) if row else self._last
-            if abs(before - int(wall[row])) > 2 * 3600 * NS or (row and first[row - 1] <= second[row - 1]):
+    def _choose(self, wall: Times, first: Times, second: Times, twice: NDArray[np.bool_]) -> None:
+        for row in np.flatnonzero(twice).tolist():
+            back = (int(wall[row - 1]) if row else self._last) - int(wall[row])
+            if abs(back) > _NIGHT or (row and not twice[row - 1]):
                 self._second = False
-            if before > wall[row]:
-                self._second = abs(before - int(wall[row])) <= 2 * 3600 * NS
+            elif back > 0:
+                self._second = True
             if self._second:
                 first[row] = second[row]
 

@@ -46,7 +46,7 @@ class SignalColumn:
         bad: dict[int, str] = {}
         try:
             values = np.array([np.nan if cell is None or cell == "" else float(cell) for cell in cells])
-            exact = not isinstance(cells[0], int) or not (np.abs(values) > EXACT).any()
+            exact = not isinstance(cells[0], int) or not (np.abs(values) >= EXACT).any()
             if np.isinf(values).any() or not exact:
                 raise ValueError
         except (ValueError, TypeError):
