@@ -103,7 +103,7 @@ def _of_documents(
     """A letter for each document and stage, that holds the failed measurements only."""
     letters = []
     by_document: dict[int, list[Misfit]] = {}
-    for misfit in misfits:
+    for misfit in sorted(misfits, key=lambda misfit: (misfit.document, misfit.item)):
         by_document.setdefault(misfit.document, []).append(misfit)
     for number, failed in by_document.items():
         document = documents[number]

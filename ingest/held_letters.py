@@ -65,13 +65,15 @@ class HeldLetters:
 
     async def _count_again(self) -> None:
         with contextlib.suppress(IoTSenseError):
-            self._pending += await asyncio.to_thread(self._twin.pending_dead_letters)
-            self._discovery += 1 if self._pending else 0  # look once; the first round finds out
+            found = await asyncio.to_thread(self._twin.pending_dead_letters)
+            self._pending += found
+            self._discovery += 1 if found else 0  # the first round finds out whether there are any
 
     async def _tend_once(self) -> None:
         if self._discovery and self._pipeline.budget.left() > 0:
             await self._replay_discoveries()
         if self._pending > self.limit:
+            self._pending = await asyncio.to_thread(self._twin.pending_dead_letters)
             await self._give_up(self._pending - self.limit)
 
     async def _replay_discoveries(self) -> None:
