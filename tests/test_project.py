@@ -97,6 +97,18 @@ def test_calendars_in_the_folder_are_no_definitions(tmp_path: Path) -> None:
     ]
 
 
+def test_files_are_relative_to_the_project_and_known_by_their_full_names(tmp_path: Path) -> None:
+    (tmp_path / "certs").mkdir()
+    (tmp_path / "certs" / "ca.pem").write_text("")
+    (tmp_path / "a.yaml").write_text(
+        "sensor_ingestion: {protocols: [{name: mqtt, broker: 'mqtts://b', tls: {ca: certs/ca.pem}}]}\n"
+    )
+    project, findings = load_project(tmp_path, {})
+    assert findings == [] and project is not None
+    mqtt = project.sensor_ingestion.protocols[0]
+    assert mqtt.name == "mqtt" and mqtt.tls is not None and mqtt.tls.ca == str(tmp_path / "certs" / "ca.pem")
+
+
 def test_all_mistakes_of_all_files_are_told_in_one_go(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("digital_twins:\n  - name: l\n    tpe: x\n    components: [{id: c}, {id: c}]\n")
     (tmp_path / "b.yaml").write_text("digital_twins:\n\t- x\n")

@@ -1,6 +1,8 @@
 """The JSON Schema says what `validate` says, and the starter project that refers to it is valid."""
 
+import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ from iotsense.twin.project import load_project, load_texts
 from iotsense.twin.schema import json_schema
 from iotsense.twin.starter import SCHEMA_FILE, STARTER, write_starter
 
-SPEC = Path(__file__).parent / "spec"
+ROOT = Path(__file__).parent.parent
+SPEC = ROOT / "tests" / "spec"
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +127,37 @@ def test_init_overwrites_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["rules.yaml"]
     with pytest.raises(InvalidValueError, match="cannot be written"):
         write_starter(tmp_path / "rules.yaml" / "below")
+
+
+# Documentation ------------------------------------------------------------------------------------------------------
+
+
+def test_the_reference_is_what_the_models_say() -> None:
+    script = ROOT / "scripts" / "definition_reference.py"
+    spec = importlib.util.spec_from_file_location("definition_reference", script)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = (ROOT / "docs" / "definition-reference.md").read_text(encoding="utf-8")
+    assert page == module.page(), "run: python scripts/definition_reference.py > docs/definition-reference.md"
+
+
+def _examples() -> list[str]:
+    text = (ROOT / "docs" / "definitions.md").read_text(encoding="utf-8")
+    return re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_examples_of_the_documentation_are_one_valid_project(validator: jsonschema.Draft7Validator) -> None:
+    examples = _examples()
+    assert len(examples) > 5
+    project, findings = load_texts({f"example {n}": text for n, text in enumerate(examples, 1)}, {"MQTT_PASSWORD": "x"})
+    assert [str(finding) for finding in findings if finding.severity == "error"] == []
+    assert project is not None
+    for text in examples:
+        validator.validate(plain(text))
+
+
+def test_the_documentation_names_every_section() -> None:
+    text = (ROOT / "docs" / "definitions.md").read_text(encoding="utf-8")
+    for section in json_schema()["properties"]:
+        assert f"`{section}`" in text

@@ -57,7 +57,7 @@ class MqttConnection(Model):
     version: Annotated[
         Literal["3.1.1", "5.0"],
         BeforeValidator(_version),
-        WithJsonSchema({"anyOf": [{"enum": ["3.1.1", "5.0", "5"]}, {"enum": [5, 5.0]}]}),
+        WithJsonSchema({"enum": ["3.1.1", "5.0", "5", 5]}),
     ] = "5.0"
     """MQTT version."""
     username: Name | None = None

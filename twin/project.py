@@ -103,7 +103,7 @@ def load_texts(
     findings += joining.findings + substitution.findings + validation.findings
     project = validation.project
     if project is not None:
-        problems = [*check_project(project, references=whole), *_missing_files(project, base)]
+        problems = [*check_project(project, references=whole), *_files_of(project, base)]
         findings += [_located(joining.tree, problem) for problem in problems]
     findings = in_order(findings)
     return None if has_errors(findings) or validation.incomplete else project, findings
@@ -142,10 +142,15 @@ def _other_files(trees: Iterable[Tree], base: Path | None) -> set[str]:
     return names
 
 
-def _missing_files(project: Project, base: Path | None) -> Iterator[Problem]:
-    for path, name in _file_names(project, ()):
-        if not ((base or Path()) / name).exists():
+def _files_of(project: Project, base: Path | None) -> Iterator[Problem]:
+    """Tells which files are missing; those that are there get their full name, as the engines know no folder."""
+    for path, model, field in _file_names(project, ()):
+        name = getattr(model, field)
+        file = (base or Path()) / name
+        if not file.exists():
             yield Problem(path, f"the file {name} is not there", severity="warning")
+        elif base is not None:
+            setattr(model, field, str(file.absolute()))
 
 
 @functools.cache
@@ -160,15 +165,15 @@ def _file_fields(kind: type[Model]) -> frozenset[str]:
     return frozenset(name for name, field in kind.model_fields.items() if names_file(field))
 
 
-def _file_names(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+def _file_names(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Model, str]]:
     if isinstance(value, Model):
         kind = type(value)
-        for name in value.model_fields_set:
+        for name in sorted(value.model_fields_set):
             field = kind.model_fields[name]
             inner = getattr(value, name)
             if isinstance(inner, str):
                 if name in _file_fields(kind):
-                    yield (*path, field.alias or name), inner
+                    yield (*path, field.alias or name), value, name
             elif isinstance(inner, (Model, list, dict)):
                 yield from _file_names(inner, (*path, field.alias or name))
     elif isinstance(value, list):

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from .define_project import Project
+from .durations import format_duration
 from .joining import ONE_OR_MANY
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -61,8 +62,12 @@ def _tidy(schema: Any) -> Any:
         return schema
     tidy = {key: _tidy(each) for key, each in schema.items() if key not in ("discriminator", "title")}
     if isinstance(schema.get("properties"), dict):
-        # A property may be called title.
-        tidy["properties"] = {name: _tidy(each) for name, each in schema["properties"].items()}
+        # A property may be called title; what is required comes first, so that editors offer it first.
+        required = schema.get("required", ())
+        ordered = sorted(schema["properties"].items(), key=lambda entry: entry[0] not in required)
+        tidy["properties"] = {name: _tidy(each) for name, each in ordered}
+    if "100ms" in tidy.get("examples", ()) and isinstance(tidy.get("default"), float):
+        tidy["default"] = format_duration(tidy["default"])
     if tidy.get("default", 0) in (None, []) or isinstance(tidy.get("default"), dict):
         del tidy["default"]
     tidy = _without_null(tidy)
