@@ -4,6 +4,7 @@ All three are the same application behind an httpx client, so a verb is written 
 """
 
 import contextlib
+import json
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -66,6 +67,25 @@ class Connection:
         if response.is_success:
             return response.json() if is_json else response.text
         raise error_of(response.status_code, response.json() if is_json else None)
+
+    async def lines(self, path: str, **request: Any) -> AsyncIterator[Any]:
+        """The JSON lines that a POST answers with, as they come; raises the problem that one of them tells."""
+        import httpx
+
+        from .rest.problem import error_of
+
+        try:
+            async with self.http.stream("POST", API + path, **request) as response:
+                if not response.is_success:
+                    body = await response.aread()
+                    raise error_of(response.status_code, json.loads(body) if body.startswith(b"{") else None)
+                async for text in response.aiter_lines():
+                    line = json.loads(text)
+                    if "problem" in line:
+                        raise error_of(line["problem"]["status"], line["problem"])
+                    yield line
+        except httpx.HTTPError as error:
+            raise SourceError(f"no service answers at {self.http.base_url}: {error}") from error
 
 
 @contextlib.asynccontextmanager

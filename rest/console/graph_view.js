@@ -53,6 +53,7 @@ export class GraphView {
 
   draw() {
     const { groups, parts, left } = this.chosen();
+    const focused = document.activeElement?.closest("#cards [data-id]")?.dataset.id;
     this.cy.elements().remove();
     this.layer.replaceChildren();
     this.cards.clear();
@@ -63,6 +64,7 @@ export class GraphView {
     this.tell(left);
     this.follow();
     this.select(this.selected);
+    this.cards.get(focused)?.focus({ preventScroll: true });
   }
 
   // The groups and, of the open ones, the components that there is room for; the least healthy lines come first

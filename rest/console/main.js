@@ -14,6 +14,7 @@ const LIVE = `subscription Live($signals: [ID!]) { state(signals: $signals, maxH
 const SERVICE = "{ service { version nodes signals readings trouble historyTrouble time } }";
 const FIGURES_EVERY = 2000;
 const SETTLE = 120; // ms: what changes together is asked for together
+const AGAIN = 2000;
 
 const $ = (id) => document.getElementById(id);
 const CONNECTION = { connecting: "Connecting", live: "Live", offline: "Reconnecting" };
@@ -21,6 +22,7 @@ const CONNECTION = { connecting: "Connecting", live: "Live", offline: "Reconnect
 let selected = null;
 let stopLive = null;
 let onCards = new Map();
+let wasLost = false;
 const plant = new Plant();
 
 const subscriptions = new Subscriptions((state, failures) => {
@@ -28,7 +30,8 @@ const subscriptions = new Subscriptions((state, failures) => {
   pill.dataset.state = state === "connecting" && failures ? "offline" : state;
   setText(pill, CONNECTION[pill.dataset.state]);
   // Whatever was missed is asked for again; the log of events resumes by itself.
-  if (state === "live" && plant.loaded) reload();
+  if (state === "live" && wasLost) reload();
+  wasLost = state !== "live" && failures > 0;
 });
 
 const view = new GraphView(
@@ -94,7 +97,7 @@ async function followDrawn() {
   }
   stopLive?.();
   const signals = [...onCards.keys()];
-  stopLive = signals.length ? subscriptions.follow(LIVE, () => ({ signals }), ({ state }) => live(state.columns), reload) : null;
+  stopLive = signals.length ? subscriptions.follow(LIVE, () => ({ signals }), ({ state }) => live(state.columns), () => setTimeout(reload, AGAIN)) : null;
 }
 
 function live({ signal, value }) {
@@ -134,7 +137,6 @@ const healthChanged = settled(async () => {
 
 const reload = settled(async () => {
   await plant.load();
-  plant.loaded = true;
   showEmpty();
   const before = view.drawn.length;
   view.show(plant, { keepView: before > 0 && view.touched });
@@ -200,7 +202,6 @@ $("zoom-out").onclick = () => view.zoom(1 / 1.3);
 
 async function start() {
   await plant.load();
-  plant.loaded = true;
   showEmpty();
   view.show(plant);
   showLegend();

@@ -209,6 +209,26 @@ export class Trend {
         i = next;
       }
     });
+    this.words(pen, words, top + this.series.length * (RIBBON + 6) + 12);
+  }
+
+  // What the colours mean.
+  words(pen, words, top) {
+    const { left, right, bottom } = this.frame;
+    let x = left;
+    let y = top;
+    pen.textAlign = "left";
+    pen.textBaseline = "middle";
+    for (const [number, word] of words.entries()) {
+      const width = pen.measureText(word).width + 30;
+      if (x > left && x + width > right) [x, y] = [left, y + 20];
+      if (y > bottom - 8 || word === "null") continue;
+      pen.fillStyle = this.colours.series[number % this.colours.series.length];
+      pen.fillRect(x, y - 5, 10, 10);
+      pen.fillStyle = this.colours.ink;
+      pen.fillText(word, x + 15, y + 1);
+      x += width;
+    }
   }
 
   nothing(pen) {
