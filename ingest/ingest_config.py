@@ -1,16 +1,20 @@
 """What the applied definitions say about ingest, gathered for the pipeline."""
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from ..twin.define_mqtt import MqttTopic
+from ..twin.define_mqtt import MqttProtocol, broker_address
 from ..twin.define_normalization import Normalization
-from ..twin.define_payload import Payload, Protocol
+from ..twin.define_payload import Payload
 from ..twin.define_project import Project
-from ..twin.substitution import variable
+from ..twin.errors import InvalidValueError
+from ..twin.substitution import SECRET_KEYS, reveal, variable
+from .mqtt_broker import mqtt_brokers
 
 MAX_AHEAD = 600.0
 DISCOVERY_LIMIT = 100
@@ -35,27 +39,29 @@ class IngestConfig:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @classmethod
-    def of(cls, project: Project, sources: Mapping[str, Protocol] | None = None) -> "IngestConfig":
-        """From a project. `sources` maps the names under which messages come to their definitions.
-
-        Left out, a source goes by its `id`, else by its protocol's name.
-        """
+    def of(cls, project: Project) -> "IngestConfig":
+        """From a project."""
         ingestion = project.sensor_ingestion
-        named = list(sources.items()) if sources is not None else [(p.id or p.name, p) for p in ingestion.protocols]
-        parsers: list[tuple[str | None, str, Payload]] = [
-            (name, topic.pattern, topic)
-            for name, protocol in named
-            for topic in getattr(protocol, "topics", ())
-            if isinstance(topic, MqttTopic)
-        ]
+        brokers = {broker_address(broker.url): broker.name for broker in mqtt_brokers(project)}
+        parsers: list[tuple[str | None, str, Payload]] = []
+        zones: dict[str, tzinfo] = {}
+        for protocol in ingestion.protocols:
+            name = protocol.id or protocol.name
+            if isinstance(protocol, MqttProtocol):
+                name = brokers.get(broker_address(protocol.broker), name)
+                parsers += [(name, topic.pattern, topic) for topic in protocol.topics]
+            if protocol.timezone:
+                zones[name] = ZoneInfo(protocol.timezone)
+        # These are topics of every broker of the configuration file.
         parsers += [(None, topic.pattern, topic) for topic in project.iotsense.ingestion.mqtt.topics]
         return cls(
-            parsers=parsers,
+            parsers=tuple(parsers),
             normalization=project.normalization,
-            zones={name: ZoneInfo(protocol.timezone) for name, protocol in named if protocol.timezone},
+            zones=zones,
             unbound=ingestion.unbound,
             discovery_limit=ingestion.discovery_limit,
             max_ahead=ingestion.max_ahead,
+            secrets=tuple(_secrets(project.sections())),
         )
 
     def zone(self, source: str) -> tzinfo:
@@ -66,3 +72,14 @@ class IngestConfig:
         """The environment, with HOSTNAME known."""
         host = variable("HOSTNAME", self.environment)
         return {**self.environment, "HOSTNAME": host or ""}
+
+
+def _secrets(section: Any) -> Iterator[str]:
+    """What the secrets of a project stand for, as far as they are known on this machine."""
+    items = section.items() if isinstance(section, dict) else ()
+    for key, value in items:
+        if key in SECRET_KEYS and isinstance(value, str):
+            with contextlib.suppress(InvalidValueError):  # not set here; whoever needs it says so
+                yield reveal(value)
+    for below in section.values() if isinstance(section, dict) else section if isinstance(section, list) else ():
+        yield from _secrets(below)

@@ -13,6 +13,7 @@ from iotsense.ingest.pipeline import Pipeline
 from iotsense.ingest.source_state import SourceCounters, SourceState, SourceStatus
 from iotsense.ingest.telemetry import Measurement, TelemetryDocument
 from iotsense.twin.errors import IoTSenseError, OverloadedError, StorageFullError, StorageReadOnlyError
+from iotsense.twin.segment import Segment
 from iotsense.twin.times import now_ns
 from iotsense.twin.twin import Twin
 
@@ -25,10 +26,9 @@ def speed(number: float, **fields: Any) -> Message:
 
 
 class Disk:
-    """Stands before the twin's journal: it can hold commits up, or refuse them as a full disk does."""
+    """Stands before the twin's journal and can hold commits up."""
 
     def __init__(self, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.full = False
         self.free = asyncio.Event()
         self.free.set()
         self.commits = 0
@@ -37,8 +37,6 @@ class Disk:
 
         async def slow_append(*arguments: Any, **keywords: Any) -> int:
             await self.free.wait()
-            if self.full:
-                raise StorageFullError("no room left")
             self.commits += 1
             return await append(*arguments, **keywords)
 
@@ -125,8 +123,12 @@ async def test_a_full_buffer_makes_sources_wait(tmp_path: Path, monkeypatch: pyt
 
 async def test_a_full_disk_refuses_and_recovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(tmp_path) as pipeline:
-        disk = Disk(pipeline, monkeypatch)
-        disk.full = True
+        append = Segment.append
+
+        def full(segment: Segment, *_: Any) -> None:
+            raise StorageFullError(f"no room left to write {segment.path}")
+
+        monkeypatch.setattr(Segment, "append", full)
         told: list[object] = []
         refused: list[IoTSenseError] = []
         await pipeline.deliver([speed(1, ack=lambda: told.append(1), refuse=refused.append)])
@@ -135,7 +137,10 @@ async def test_a_full_disk_refuses_and_recovers(tmp_path: Path, monkeypatch: pyt
         assert not told
         assert [type(error) for error in refused] == [StorageFullError]
         assert value(pipeline, SPEED) is None
-        disk.full = False
+        # A device that is not known yet needs a revision first; that is refused as well.
+        with pytest.raises(StorageFullError):
+            await send(pipeline, measured("stranger", "x", 1))
+        monkeypatch.setattr(Segment, "append", append)
         receipt = await pipeline.submit(speed(3, identity="x"))
         assert (receipt.accepted, receipt.duplicate) == (1, False)
         assert value(pipeline, SPEED) == 3
