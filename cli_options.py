@@ -58,7 +58,7 @@ def connected(
     """Lets a coroutine that takes a connection be called with a target."""
 
     @functools.wraps(verb)
-    def outer(target: "Target", *args: P.args, **kwargs: P.kwargs) -> Any:
+    def outer(target: "Target", /, *args: P.args, **kwargs: P.kwargs) -> Any:
         async def run() -> Any:
             from .connection import connect
 

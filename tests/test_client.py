@@ -1,14 +1,20 @@
 """The SDK against servers that fail in every way a server can fail, on real sockets."""
 
 import asyncio
+import os
 import socket
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from http_fixtures import Answer, Sent, scripted
+from service_fixtures import document as reading
+from service_fixtures import service, write_plant
 
 from iotsense import AsyncIoTSense, IoTSense
 from iotsense.rest import problem
@@ -272,3 +278,90 @@ async def test_the_async_client_refuses_at_once_what_is_no_document() -> None:
             await iot.telemetry.send({"device_id": {1, 2}.__iter__()})
         with pytest.raises(SourceError):
             await iot.twins()
+
+
+# Against the real service
+
+
+async def test_telemetry_state_history_and_events(tmp_path: Path) -> None:
+    async with service(tmp_path / "data", write_plant(tmp_path)) as running:
+        await asyncio.to_thread(use, running.url)
+        async with AsyncIoTSense(url=running.url) as iot:
+            assert [twin["id"] for twin in await iot.twins()] == ["line_1"]
+            assert (await iot.twin("line_1"))["level"] == "line"
+            assert (await iot.state("line_1"))["components"][0]["state"]["speed"] == 2.5
+            assert (await iot.node("robot"))["id"] == "line_1.robot"
+            assert len([node async for node in iot.nodes(level="sensor")]) == 4
+            history = await iot.history("conveyor.speed", "2024-01-15", "2024-01-16")
+            assert history["conveyor.speed"].value.tolist() == [0.5, 1.5, 2.5]
+            assert {event["kind"] async for event in iot.events(kind="structure")} == {"structure"}
+            async for event in iot.events(kind="anomaly", follow=True):
+                assert event["data"]["rule"] == "hot_motor"
+                break
+            assert (await iot.health())["status"] == "ok"
+
+
+def use(url: str) -> None:
+    with IoTSense(url=url) as iot:
+        for i in range(3):
+            time = f"2024-01-15T10:30:0{i}.5Z"
+            iot.telemetry.send(reading("conveyor", "speed", i + 0.5, time))
+            iot.telemetry.send(reading("conveyor", "status", ["stopped", "running"][i % 2], time))
+        iot.telemetry.send(reading("conveyor", "motor_temperature", 90), wait=True)
+        iot.flush()
+        assert [twin["id"] for twin in iot.twins()] == ["line_1"]
+        assert iot.twin("line_1")["level"] == "line"
+        assert iot.state("line_1")["components"][0]["state"]["speed"] == 2.5
+        assert iot.node("robot")["id"] == "line_1.robot"
+        assert len(list(iot.nodes(level="sensor"))) == 4
+        assert iot.health()["version"]
+        look_back(iot)
+        for event in iot.events(kind="anomaly", follow=True):
+            assert event["data"]["rule"] == "hot_motor"
+            break
+        with pytest.raises(InvalidValueError, match="expected") as refused:
+            iot.telemetry.send({"device_id": "conveyor", "measurements": [{"name": "speed", "value": {}}]}, wait=True)
+        assert refused.value.field == "$.measurements[0].value"
+
+
+def look_back(iot: IoTSense) -> None:
+    start, end = datetime(2024, 1, 15, tzinfo=UTC), datetime(2024, 1, 16)
+    both = iot.history(["conveyor.speed", "conveyor.status"], start, end)
+    speed = both["conveyor.speed"]
+    assert speed.time[0] == np.datetime64("2024-01-15T10:30:00.5", "ns")
+    assert speed.value.tolist() == [0.5, 1.5, 2.5]
+    assert speed.quality == ["good"] * 3
+    assert both["conveyor.status"].value.tolist() == ["stopped", "running", "stopped"]
+    table = both.to_arrow()
+    assert table.column("signal").to_pylist() == ["line_1.conveyor.c_speed"] * 3 + ["line_1.conveyor.c_status"] * 3
+    assert table.column("value").to_pylist()[:4] == ["0.5", "1.5", "2.5", "stopped"]
+    frame = both.to_pandas()
+    assert list(frame.columns) == ["conveyor.speed", "conveyor.status"]
+    assert frame["conveyor.speed"].tolist() == [0.5, 1.5, 2.5]
+    assert str(frame.index.tz) == "UTC"
+    numbers = iot.history("conveyor.speed", "2024-01-15", "2024-01-16").to_arrow()
+    assert numbers.column("value").to_pylist() == [0.5, 1.5, 2.5]
+    assert numbers.column("time").to_pylist()[0].isoformat() == "2024-01-15T10:30:00.500000+00:00"
+    [bucket] = iot.history("conveyor.speed", "2024-01-15", "2024-01-16", points=1).values()
+    assert (bucket.value.tolist(), bucket.count is not None and bucket.count.tolist()) == ([1.5], [3])
+    with pytest.raises(NotFoundError):
+        iot.history("conveyor.sped")
+
+
+def test_a_program_that_ends_delivers_what_it_sent(tmp_path: Path) -> None:
+    program = """
+from iotsense import IoTSense
+iot = IoTSense()
+for i in range(500):
+    iot.telemetry.send({"device_id": "pump", "measurements": [{"name": "flow", "value": i}]})
+"""
+    with scripted(ok) as server:
+        environment = os.environ | {"IOTSENSE_URL": server.url}
+        subprocess.run([sys.executable, "-c", program], check=True, env=environment, cwd=tmp_path)
+        assert values(server.stored()) == list(range(500))
+
+
+def test_the_package_is_quick_to_import() -> None:
+    program = "import sys, iotsense; print(*sorted({'httpx', 'numpy', 'duckdb', 'pydantic'} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert shown.strip() == ""
