@@ -1,13 +1,16 @@
 """Files and folders as one project: what adds up, what contradicts, what refers to nothing, and all of it in one go."""
 
 import json
+import random
 import socket
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
 from iotsense.twin.define_project import Project
+from iotsense.twin.document import Tree
 from iotsense.twin.finding import Finding, path_text
 from iotsense.twin.project import load_project, load_texts
 from iotsense.twin.substitution import reveal
@@ -177,6 +180,29 @@ def test_where_a_file_cannot_be_read_nothing_counts_as_undefined() -> None:
     assert [each[:3] for each in found] == ["e g"]
 
 
+JUNK = ["", "x", "${X}", "$${", -1, 0, 1e308, True, None, [], [None], [[1]], {}, {"a": {"b": 1}}, "22:00", "a.b", "é"]
+
+
+def _spoilt(value: Any, dice: random.Random) -> Any:
+    if dice.random() < 0.04:
+        return dice.choice(JUNK)
+    if isinstance(value, dict):
+        entries = ((f"{key}x" if dice.random() < 0.02 else key, _spoilt(each, dice)) for key, each in value.items())
+        return {key: each for key, each in entries if dice.random() > 0.02}
+    return [_spoilt(each, dice) for each in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_whatever_is_wrong_it_is_told_and_nothing_breaks(seed: int) -> None:
+    dice = random.Random(seed)
+    texts = {path.name: json.dumps(_spoilt(Tree(path.read_text(), "").documents[0], dice)) for path in SPEC.iterdir()}
+    project, findings = load_texts(texts, {})
+    assert (project is None) == any(finding.severity == "error" for finding in findings)
+    assert all(finding.line >= 1 and finding.column >= 1 and finding.message for finding in findings)
+    if project is not None:
+        assert Project.from_sections(json.loads(json.dumps(project.sections()))) == project
+
+
 # Variables ----------------------------------------------------------------------------------------------------------
 
 
@@ -200,6 +226,16 @@ def test_a_variable_that_is_no_number_is_told() -> None:
 def test_an_unset_variable_is_one_warning_and_no_error() -> None:
     found = check("sensor_ingestion: {protocols: [{name: modbus, host: h, port: '${PROT}'}]}\n", {"PORT": "1"})
     assert found == ["w 1:62 the variable PROT is not set -> PORT"]
+
+
+def test_what_an_unset_variable_should_have_given_is_left_out() -> None:
+    text = """\
+        sensor_ingestion: {protocols: [{name: modbus, host: h, port: "${PORT}"}]}
+        iotsense: {oee: {enabled: "${E}"}}
+        """
+    modbus = load(text).sensor_ingestion.protocols[0]
+    assert modbus.name == "modbus" and modbus.port == 502
+    assert [each[:1] for each in check(text)] == ["w", "w"]
 
 
 def test_hostname_is_always_known() -> None:

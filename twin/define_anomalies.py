@@ -27,6 +27,8 @@ ControlRule = Literal[
 class Rule(Model):
     """What every rule may have."""
 
+    # Whether this version has the detector; those that it has not are told at the start of the service.
+    engine: ClassVar[bool] = True
     name: Name
     """Its name; events refer to it."""
     description: str | None = None
@@ -168,7 +170,9 @@ class ControlChartRule(Rule):
     def _subgroups(self) -> "ControlChartRule":
         grouped = self.chart_type in ("xbar_r", "xbar_s")
         if grouped and (self.subgroup_size is None or self.subgroup_size < 2):
-            raise refuse(f"a chart of type {self.chart_type} needs a `subgroup_size` of 2 or more", field="subgroup_size")
+            raise refuse(
+                f"a chart of type {self.chart_type} needs a `subgroup_size` of 2 or more", field="subgroup_size"
+            )
         if self.chart_type == "i_mr" and self.subgroup_size not in (None, 1):
             raise refuse("a chart of type i_mr takes single readings; leave subgroup_size out", field="subgroup_size")
         return self

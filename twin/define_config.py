@@ -1,7 +1,7 @@
 """Definitions of the configuration file: the section `iotsense`."""
 
 import re
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -111,7 +111,6 @@ class Storage(Model):
 class GraphStore(Model):
     """A graph database that the plant's graph is published to."""
 
-    engine: ClassVar[bool] = False
     type: Literal["neo4j"] = "neo4j"
     """Kind of graph database."""
     url: Annotated[str, Url(("bolt", "bolt+s", "neo4j", "neo4j+s"))]
@@ -136,7 +135,6 @@ class Training(Model):
 class MaintenanceConfig(Model):
     """How predictive maintenance runs."""
 
-    engine: ClassVar[bool] = False
     enabled: bool = True
     """Whether it runs."""
     models_path: Name | None = None
@@ -172,7 +170,6 @@ class EdgeEndpoint(Model):
 class EdgeConfig(Model):
     """How edge nodes are reached."""
 
-    engine: ClassVar[bool] = False
     enabled: bool = True
     """Whether they are."""
     nodes: list[EdgeEndpoint] = []
@@ -244,7 +241,6 @@ CHANNEL_NEEDS = {
 class Alerts(Model):
     """Who is told how."""
 
-    engine: ClassVar[bool] = False
     channels: dict[str, Channel] = {}
     """Channels by name."""
     recipients: dict[str, Recipient] = {}
@@ -265,7 +261,6 @@ class Alerts(Model):
 class OeeConfig(Model):
     """How OEE tracking runs."""
 
-    engine: ClassVar[bool] = False
     enabled: bool = True
     """Whether it runs."""
     shift_calendar: FileName | None = None

@@ -1,6 +1,6 @@
 """Definitions of edge computing: what nodes near the machines compute, pass on and keep."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -155,6 +155,5 @@ class EdgeNode(Model):
 class EdgeComputing(Model):
     """Edge nodes."""
 
-    engine: ClassVar[bool] = False
     nodes: list[EdgeNode] = []
     """The nodes."""

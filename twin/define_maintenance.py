@@ -1,6 +1,6 @@
 """Definitions of predictive maintenance: models by type, and what is done when they warn."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
@@ -163,7 +163,6 @@ AnyModel = Annotated[
 class PredictiveMaintenance(Model):
     """Models that foresee failures."""
 
-    engine: ClassVar[bool] = False
     models: list[AnyModel] = []
     """The models."""
 
@@ -281,6 +280,5 @@ class Trigger(Model):
 class MaintenanceActions(Model):
     """What is done when something is foreseen."""
 
-    engine: ClassVar[bool] = False
     triggers: list[Trigger] = []
     """The triggers."""

@@ -1,6 +1,6 @@
 """Definitions of MQTT connections."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
@@ -79,7 +79,6 @@ class MqttConnection(Model):
 class MqttProtocol(Protocol, MqttConnection):
     """An MQTT broker, version 3.1.1 or 5."""
 
-    address_fields: ClassVar[tuple[str, ...]] = ("broker",)
     name: Literal["mqtt"]
     """MQTT."""
     broker: MqttUrl

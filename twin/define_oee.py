@@ -1,7 +1,7 @@
 """Definitions of overall equipment effectiveness (ISO 22400) and its dashboards."""
 
 from itertools import pairwise
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -200,7 +200,6 @@ class Dashboard(Model):
 class OeeTracking(Model):
     """Overall equipment effectiveness."""
 
-    engine: ClassVar[bool] = False
     equipment: list[OeeEquipment] = []
     """The equipment."""
     dashboards: list[Dashboard] = []

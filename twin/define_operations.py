@@ -1,6 +1,6 @@
 """Definitions of what is done with twins: synchronisation, what-if simulation, replay."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
@@ -95,7 +95,6 @@ class Replay(Model):
 class TwinOperations(Model):
     """What is done with twins."""
 
-    engine: ClassVar[bool] = False
     sync: Sync | None = None
     """How twins follow their plant."""
     simulation: list[WhatIf] = []

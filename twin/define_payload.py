@@ -1,6 +1,6 @@
 """How a payload becomes readings, and how a connection is secured: shared by all protocols."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -76,9 +76,6 @@ class Tls(Model):
 
 class Protocol(Model):
     """What every connection may have."""
-
-    # Which other fields tell one connection of a protocol from another.
-    address_fields: ClassVar[tuple[str, ...]] = ()
 
     id: Id | None = None
     """Name of the source in metrics and events; left out, the protocol's name."""

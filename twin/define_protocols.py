@@ -1,6 +1,6 @@
 """Definitions of the protocols other than MQTT."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -75,8 +75,6 @@ class OpcUaConnection(Model):
 class OpcUaProtocol(Protocol, OpcUaConnection):
     """An OPC UA server."""
 
-    engine: ClassVar[bool] = False
-    address_fields: ClassVar[tuple[str, ...]] = ("endpoint",)
     name: Literal["opcua"]
     """OPC UA."""
     endpoint: OpcUaUrl
@@ -185,8 +183,6 @@ class ModbusConfigDevice(ModbusDevice):
 class ModbusProtocol(Protocol, ModbusDevice):
     """A device on Modbus TCP or RTU."""
 
-    engine: ClassVar[bool] = False
-    address_fields: ClassVar[tuple[str, ...]] = ("transport", "host", "port", "serial_port", "unit_id")
     name: Literal["modbus"]
     """Modbus."""
 
@@ -210,8 +206,6 @@ class AmqpQueue(Payload):
 class AmqpProtocol(Protocol):
     """An AMQP 0-9-1 broker."""
 
-    engine: ClassVar[bool] = False
-    address_fields: ClassVar[tuple[str, ...]] = ("url",)
     name: Literal["amqp"]
     """AMQP."""
     url: Annotated[str, Url(("amqp", "amqps"))]
@@ -243,8 +237,6 @@ class CoapResource(Payload, Polled):
 class CoapProtocol(Protocol):
     """A CoAP server."""
 
-    engine: ClassVar[bool] = False
-    address_fields: ClassVar[tuple[str, ...]] = ("endpoint",)
     name: Literal["coap"]
     """CoAP."""
     endpoint: Annotated[str, Url(("coap", "coaps", "coap+tcp", "coaps+tcp"))]
@@ -289,8 +281,6 @@ class BacnetDevice(Model):
 class BacnetProtocol(Protocol):
     """Devices on BACnet/IP."""
 
-    engine: ClassVar[bool] = False
-    address_fields: ClassVar[tuple[str, ...]] = ("address",)
     name: Literal["bacnet"]
     """BACnet/IP."""
     address: Name | None = None
@@ -314,8 +304,6 @@ class KafkaTopic(Payload):
 class KafkaProtocol(Protocol):
     """A Kafka cluster."""
 
-    engine: ClassVar[bool] = False
-    address_fields: ClassVar[tuple[str, ...]] = ("bootstrap_servers",)
     name: Literal["kafka"]
     """Kafka."""
     bootstrap_servers: Annotated[list[Name], Field(min_length=1)]
@@ -357,7 +345,6 @@ class HttpEndpoint(Payload):
 class HttpProtocol(Protocol):
     """HTTP: telemetry sent to the REST interface, and addresses that are asked."""
 
-    address_fields: ClassVar[tuple[str, ...]] = ()
     name: Literal["http"]
     """HTTP."""
     endpoints: list[HttpEndpoint] = []

@@ -6,7 +6,7 @@ A field's type says what it accepts, what it becomes (a window of `"1h"` is 3600
 import functools
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -41,8 +41,6 @@ class Model(BaseModel):
         defer_build=True,
         hide_input_in_errors=True,
     )
-    # Sections whose engine this version has not got say so at start; a model that has none names itself here.
-    engine: ClassVar[bool] = True
 
 
 def refuse(message: str, suggestion: str | None = None, field: str | None = None) -> PydanticCustomError:

@@ -33,7 +33,8 @@ def load_project(
     """Reads files and folders (`*.yaml`, `*.yml`, subfolders too) as one project.
 
     Returns the project, or None if there is an error, and all findings in order. Unset variables, missing files and
-    references to what no document defines are warnings; with `strict`, errors.
+    references to what no document defines are warnings; with `strict`, errors. A number that an unset variable should
+    have given is left out.
     """
     given = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
     texts, findings = read_texts(given)
@@ -89,7 +90,8 @@ def load_texts(
 ) -> tuple[Project | None, list[Finding]]:
     """Reads texts by file name as one project; as `load_project`. Relative file names are looked up in `base`."""
     trees = [Tree(text, file) for file, text in texts.items()]
-    trees = [tree for tree in trees if tree.file not in _other_files(trees, base)]
+    others = _other_files(trees, base)
+    trees = [tree for tree in trees if tree.file not in others]
     joining = Joining()
     for tree in trees:
         for document in tree.documents:
@@ -106,7 +108,7 @@ def load_texts(
         problems = [*check_project(project, references=whole), *_files_of(project, base)]
         findings += [_located(joining.tree, problem) for problem in problems]
     findings = in_order(findings)
-    return None if has_errors(findings) or validation.incomplete else project, findings
+    return None if has_errors(findings) else project, findings
 
 
 def check_project(project: Project, *, references: bool = True) -> Iterator[Problem]:

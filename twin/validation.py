@@ -47,7 +47,7 @@ _TYPE_ERRORS = frozenset({"int_type", "float_type", "bool_type", "int_from_float
 class Validation:
     """Validates a tree of sections.
 
-    `project` is what remains of it without its mistakes; `incomplete` tells whether there were any.
+    `project` is what remains of it without its mistakes.
 
     After each round the mistakes are mended (a misspelt key gets its right name) or taken out of the tree, so that
     what they hid comes to light and references can be checked in what remains; the tree is used up by this.
@@ -56,7 +56,6 @@ class Validation:
     def __init__(self, tree: Mapping, substitution: Substitution) -> None:
         self.findings: list[Finding] = []
         self.project: Project | None = None
-        self.incomplete = False
         self._tree = tree
         self._substitution = substitution
         self._mended: set[tuple[int, str]] = set()
@@ -74,7 +73,6 @@ class Validation:
         converted = [self._convert(mistake) for mistake in mistakes]
         if any(converted):
             return False
-        self.incomplete = True
         self._report(mistakes)
         for mistake in mistakes:
             mistake.mend(self._mended)
