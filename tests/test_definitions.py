@@ -249,7 +249,7 @@ def test_secret_fields_are_those_whose_variables_are_not_filled_in() -> None:
         ),
         (
             "anomaly_detection: {rules: [{name: r, type: control_chart, sensor: s, chart_type: xbar_r}]}",
-            "1:29 chart_type xbar_r needs a `subgroup_size`",
+            "1:29 a chart of type xbar_r needs a `subgroup_size`",
         ),
         (
             "anomaly_detection: {rules: [{name: r, type: correlation_break, sensors: [a, b], window: 1h, "
