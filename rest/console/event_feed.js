@@ -70,7 +70,7 @@ function told({ kind, data, time, until, retracts }) {
   const signal = (data.signal_id ?? "").split(".").slice(-1)[0];
   if (kind === "anomaly") {
     if (retracts) return { severity: "cleared", text: `${plain(data.rule)} was taken back` };
-    if (until) return { severity: "cleared", text: `${plain(data.rule)} cleared after ${span}` };
+    if (until) return { severity: "cleared", text: `${plain(data.rule)} (${data.severity}) cleared after ${span}` };
     const what = data.metric === "rate_of_change" ? "rate of " : "";
     return {
       severity: data.severity,

@@ -192,7 +192,8 @@ export class NodePanel {
   limits(entry) {
     const ids = entry.signals.map((signal) => signal.id);
     const broken = this.node.anomalies.filter(({ metric, signal }) => metric === "value" && ids.includes(signal?.id));
-    return broken.map(({ threshold, severity }) => ({ value: threshold, severity }));
+    const lines = new Map(broken.map(({ threshold, severity }) => [`${threshold} ${severity}`, { value: threshold, severity }]));
+    return [...lines.values()];
   }
 
   signalRow(entry) {
