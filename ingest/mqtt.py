@@ -48,6 +48,8 @@ class MqttAdapter:
         self._version5 = broker.settings.version == "5.0"
         self._wanted = TopicMatcher((pattern, True) for pattern, _ in broker.subscriptions)
         self._unwanted: set[str] = set()
+        self._connection: MqttConnection | None = None
+        self._cut_short = 0
 
     async def run(self, deliver: Deliver) -> None:
         """Delivers what the broker publishes until cancelled."""
@@ -76,6 +78,7 @@ class MqttAdapter:
             raise MissingExtraError("MQTT", "mqtt") from None
         try:
             async with MqttConnection(self._broker, self._session, self._version5) as connection:
+                self._connection = connection
                 refused = await self._subscribe(connection)
                 self.status.running()
                 if refused:
@@ -85,14 +88,16 @@ class MqttAdapter:
         except aiomqtt.MqttError as error:
             return self._explain(error)
         except (SourceError, OSError) as error:
-            return str(error) or type(error).__name__
+            return (str(error) or type(error).__name__) + self._suspicion()
 
     async def _listen(self, connection: "MqttConnection", deliver: Deliver) -> NoReturn:
         began = time.monotonic()
+        self._cut_short += 1
         while True:
             messages = self._messages(await connection.receive(), connection)
             if time.monotonic() - began > _STEADY:
                 self._backoff.reset()
+                self._cut_short = 0
             try:
                 await deliver(messages)
             except IoTSenseError as error:
@@ -126,6 +131,12 @@ class MqttAdapter:
         if number == _TAKEN_OVER:
             return f"another client uses our client id {self._broker.client_id}: give each its own `client_id`"
         return f"{error}"
+
+    def _suspicion(self) -> str:
+        # Brokers that do not tell (MQTT 3.1.1 cannot) throw the elder of two clients of one name out without a word.
+        if self._cut_short < 3:
+            return ""
+        return f"; if that goes on, another client may be using our client id {self._broker.client_id}"
 
     # Messages
 

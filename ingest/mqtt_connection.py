@@ -13,7 +13,7 @@ from typing import Any
 
 import aiomqtt
 from paho.mqtt.client import Client as Paho
-from paho.mqtt.client import ConnectFlags, error_string
+from paho.mqtt.client import ConnectFlags, DisconnectFlags, error_string
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.packettypes import PacketTypes
@@ -47,6 +47,7 @@ class MqttConnection(aiomqtt.Client):
         session_kind: dict[str, Any] = {"clean_session": settings.clean_start}
         if version5:
             session_kind = {"clean_start": settings.clean_start, "properties": _connect_properties(broker)}
+        tls = tls_context(broker.tls) if broker.tls is not None else None
         super().__init__(
             broker.host,
             broker.port,
@@ -55,13 +56,14 @@ class MqttConnection(aiomqtt.Client):
             identifier=broker.client_id,
             protocol=aiomqtt.ProtocolVersion.V5 if version5 else aiomqtt.ProtocolVersion.V311,
             keepalive=max(1, round(settings.keep_alive)),
-            tls_context=tls_context(broker.tls) if broker.tls is not None else None,
+            tls_context=tls,
             transport="tcp" if broker.websocket_path is None else "websockets",
             websocket_path=broker.websocket_path,
             timeout=_HANDSHAKE,
             **session_kind,
         )
         self.session_present = False
+        self._tls = tls
         self._version5 = version5
         self._session = session
         self._stream = PacketStream()
@@ -70,16 +72,18 @@ class MqttConnection(aiomqtt.Client):
         self._arrived = asyncio.Event()
         self._paused = False
         self._abandoned = False
+        self._ended: Exception | None = None
         self._answers = b""
 
     async def __aenter__(self) -> "MqttConnection":
         try:
             await super().__aenter__()
+            if self._ended is not None:
+                raise self._ended
         except BaseException:
             # The thread that connects cannot be stopped: what it still opens is closed at once.
             self._abandoned = True
-            self._client._sock_close()
-            _retrieve(self._connected)
+            self._close()
             raise
         self._session.connected(self._answer, self.session_present)
         return self
@@ -89,13 +93,22 @@ class MqttConnection(aiomqtt.Client):
         self._flush()
         self.timeout = _FAREWELL
         try:
-            await super().__aexit__(*error)
+            if self._ended is None:
+                await super().__aexit__(*error)
         except aiomqtt.MqttError:
             # It goes without a farewell; what went wrong before is what counts.
             pass
         finally:
-            self._client._sock_close()
-            _retrieve(self._disconnected)
+            self._close()
+
+    def _close(self) -> None:
+        self._client._sock_close()
+        if self._tls is not None:
+            self._tls.drop()
+        for future in (self._connected, self._disconnected):
+            # A failure that nobody looked at would be logged as forgotten.
+            if future.done() and not future.cancelled():
+                future.exception()
 
     async def subscribe_all(self, subscriptions: Sequence[tuple[str, int]]) -> list[str]:
         """Subscribes to filters with their QoS. The filters that the broker refused."""
@@ -112,9 +125,8 @@ class MqttConnection(aiomqtt.Client):
     async def receive(self) -> list[Publish]:
         """What the broker has published since the last call; waits for it. Raises MqttError if it has gone."""
         while not self._inbox:
-            if self._disconnected.done():
-                error = self._disconnected.exception()
-                raise error if error is not None else SourceError("the broker closed the connection")
+            if self._ended is not None:
+                raise self._ended
             self._arrived.clear()
             await self._arrived.wait()
         taken, self._inbox, self._inbox_bytes = self._inbox, [], 0
@@ -123,8 +135,8 @@ class MqttConnection(aiomqtt.Client):
 
     def fail(self, error: Exception) -> None:
         """Gives the connection up: the broker will send again what it has no acknowledgement of."""
-        if not self._disconnected.done():
-            self._disconnected.set_exception(error)
+        if self._ended is None:
+            self._ended = error
         self._arrived.set()
 
     # Reading
@@ -246,21 +258,22 @@ class MqttConnection(aiomqtt.Client):
         self.session_present = bool(flags.session_present)
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
-    def _on_disconnect(self, *details: Any) -> None:
-        super()._on_disconnect(*details)
-        self._arrived.set()
+    def _on_disconnect(
+        self,
+        client: Paho,
+        userdata: Any,
+        flags: DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
+        self.fail(aiomqtt.MqttCodeError(reason_code, "the connection broke"))
 
 
-def _retrieve(future: "asyncio.Future[None]") -> None:
-    # A failure that nobody looked at would be logged as forgotten.
-    if future.done() and not future.cancelled():
-        future.exception()
-
-
-def tls_context(tls: Tls) -> ssl.SSLContext:
+def tls_context(tls: Tls) -> "TlsContext":
     """What secures a connection. Raises SourceError if a file of it cannot be used."""
     try:
-        context = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = TlsContext(ssl.PROTOCOL_TLS_CLIENT)
         context.server_name = tls.server_name
         if tls.insecure:
             context.check_hostname = False
@@ -278,15 +291,23 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     return context
 
 
-class _NamedContext(ssl.SSLContext):
+class TlsContext(ssl.SSLContext):
     """Checks the server's certificate against `server_name`, if given, instead of the host's name."""
 
     server_name: str | None = None
+    _wrapped: ssl.SSLSocket | None = None
 
     def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
+        """As ssl's own, and remembers the socket."""
         if self.server_name is not None:
             options["server_hostname"] = self.server_name
-        return super().wrap_socket(*args, **options)
+        self._wrapped = super().wrap_socket(*args, **options)
+        return self._wrapped
+
+    def drop(self) -> None:
+        """Closes the last socket: paho forgets it if the handshake fails."""
+        if self._wrapped is not None:
+            self._wrapped.close()
 
 
 def _connect_properties(broker: MqttBroker) -> Properties:

@@ -9,6 +9,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 packages="
 mosquitto     mosquitto
 mosquitto_pub mosquitto-clients
+openssl       openssl
 chromium      chromium
 gcc           gcc
 "

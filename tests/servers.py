@@ -12,6 +12,7 @@ from pathlib import Path
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "mosquitto": ("mosquitto",),
     "mosquitto-clients": ("mosquitto_pub",),
+    "openssl": ("openssl",),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "gcc": ("gcc",),
     "tmpfs": ("mount",),  # a small file system of its own, for a full disk; only root may mount one
