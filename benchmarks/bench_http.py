@@ -57,11 +57,11 @@ def rate(per_request: int) -> tuple[float, float, float]:
         service = Service(directory / "data", directory / "plant.yaml")
         service.start()
         limit = requests(["wrk", "-t1", f"-c{CONNECTIONS}", "-d3s", f"{service.url}/livez"])[1]
-        before, cpu = service.readings(), process_cpu(service.pid)
+        before, cpu = service.received(), process_cpu(service.pid)
         count, speed = requests(
             ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", str(script), service.url], forbid="FAILED"
         )
-        stored = service.readings() - before
+        stored = service.received() - before
         used = process_cpu(service.pid) - cpu
         service.stop()
         # wrk drops the connections of what is still under way at the end, so somewhat more may be stored than counted.

@@ -88,7 +88,7 @@ def _drain(service: Service) -> tuple[float, float]:
     first = 0
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        count = service.readings()
+        count = service.received()
         now = time.perf_counter()
         if began is None and count > 0:
             began, first = now, count

@@ -71,8 +71,12 @@ class Service:
             self.process.wait(60)
 
     def readings(self) -> int:
-        """How many readings it has made durable since the data directory was made."""
+        """How many readings it has made durable since the data directory was made, derived ones included."""
         return metric(httpx.get(self.url + "/metrics").text, "iotsense_readings_total")
+
+    def received(self) -> int:
+        """How many readings from sources it has made durable since it was started."""
+        return metric(httpx.get(self.url + "/metrics").text, "iotsense_source_stored_total")
 
 
 def metric(text: str, name: str) -> int:

@@ -25,6 +25,7 @@ from .graph import Arrows, Graph
 from .model import CONTAINS, HAS_SENSOR, Level, Node, Origin, Relationship, Signal
 
 _ORDER = list(Level)
+_NESTING = (Level.AREA, Level.COMPONENT)
 K = TypeVar("K")
 V = TypeVar("V", bound=Sized)
 
@@ -296,5 +297,5 @@ class GraphEdit:
             return
         parent = self.graph.node(node.parent)
         below = _ORDER.index(parent.level) < _ORDER.index(node.level)
-        if not below and not parent.level == node.level == Level.COMPONENT:
+        if not below and not (parent.level is node.level and node.level in _NESTING):
             raise ConflictError(f"a {node.level} ({node.id}) cannot stand below a {parent.level} ({parent.id})")
