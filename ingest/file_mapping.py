@@ -54,7 +54,7 @@ def file_mapping(maps: Sequence[str], options: Mapping[str, Any] | None = None) 
     given: dict[str, Any] = {"columns": {}}
     for text in maps:
         column, equals, signal = text.rpartition("=")
-        if equals and column and signal:
+        if equals and column and signal and not Path(text).is_file():
             given["columns"][column.strip()] = signal.strip()
             continue
         read = _map_file(text)

@@ -40,21 +40,22 @@ class Table(Protocol):
         """Pieces of at most so many rows, with how many bytes of the file are behind them."""
 
 
-def open_table(path: Path, mapping: FileMapping) -> Table:
-    """A CSV or Parquet file, told apart by its first bytes. Raises InvalidValueError if it is neither."""
+def open_table(path: Path, mapping: FileMapping, name: str) -> Table:
+    """A CSV or Parquet file, told apart by its first bytes; people know it as `name`. Raises InvalidValueError."""
     try:
         with path.open("rb") as file:
             magic = file.read(4)
     except OSError as error:
-        raise InvalidValueError(f"{path} cannot be read: {error.strerror}") from None
-    return ParquetTable(path) if magic == b"PAR1" else CsvTable(path, mapping)
+        raise InvalidValueError(f"{name} cannot be read: {error.strerror}") from None
+    return ParquetTable(path, name) if magic == b"PAR1" else CsvTable(path, mapping, name)
 
 
 class CsvTable:
     """A CSV file with a header; `line` is the one on which a row ends, counted from 1."""
 
-    def __init__(self, path: Path, mapping: FileMapping) -> None:
+    def __init__(self, path: Path, mapping: FileMapping, name: str) -> None:
         self._path = path
+        self._name = name
         self._encoding = "utf-8-sig" if mapping.encoding.lower() in ("utf-8", "utf8") else mapping.encoding
         self.size = path.stat().st_size
         self.wall_clock: set[str] = set()
@@ -64,10 +65,10 @@ class CsvTable:
         self._delimiter = mapping.delimiter or max(DELIMITERS, key=header.count)
         self.names = [name.strip() for name in next(csv.reader([header], delimiter=self._delimiter), [])]
         if not any(self.names):
-            raise InvalidValueError(f"{path} is empty: a line with the names of the columns is expected")
+            raise InvalidValueError(f"{name} is empty: a line with the names of the columns is expected")
         twice = sorted({name for name in self.names if name and self.names.count(name) > 1})
         if twice:
-            raise InvalidValueError(f"{path} has several columns called {', '.join(twice)}")
+            raise InvalidValueError(f"{name} has several columns called {', '.join(twice)}")
 
     def pieces(self, rows: int) -> Iterator[tuple[Rows, int]]:
         """Pieces of at most so many rows. Raises InvalidValueError if the encoding is another."""
@@ -104,8 +105,8 @@ class CsvTable:
         try:
             return read()
         except UnicodeDecodeError:
-            name = self._encoding.removesuffix("-sig")
-            raise InvalidValueError(f"{self._path} is not {name}: say its --encoding, such as cp1252") from None
+            encoding = self._encoding.removesuffix("-sig")
+            raise InvalidValueError(f"{self._name} is not {encoding}: say its --encoding, such as cp1252") from None
 
 
 def _rows(reader: Any) -> Iterator[tuple[int, list[str] | str]]:
@@ -123,10 +124,11 @@ def _rows(reader: Any) -> Iterator[tuple[int, list[str] | str]]:
 class ParquetTable:
     """A Parquet file, read by DuckDB; `line` is the row, counted from 1."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str) -> None:
         import duckdb
 
         self._path = path
+        self._name = name
         self.size = path.stat().st_size
         self._error = duckdb.Error
         self._connection = duckdb.connect()
@@ -172,4 +174,5 @@ class ParquetTable:
         return quoted if kind in (*_NUMERIC, "BOOLEAN") else f"{quoted}::VARCHAR"
 
     def _unreadable(self, error: Exception) -> InvalidValueError:
-        return InvalidValueError(f"{self._path} is no Parquet file that can be read: {str(error).splitlines()[0]}")
+        reason = str(error).splitlines()[0].replace(str(self._path), self._name)
+        return InvalidValueError(f"{self._name} is no Parquet file that can be read: {reason}")

@@ -74,7 +74,8 @@ def load_file(
     before anything is stored; StorageError.
     """
     began = time.monotonic()
-    load = _Load(twin, open_table(path, mapping), mapping, name or path.name)
+    name = name or path.name
+    load = _Load(twin, open_table(path, mapping, name), mapping, name)
     report = load.run(progress)
     report.seconds = round(time.monotonic() - began, 3)
     return report
