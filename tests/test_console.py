@@ -226,11 +226,13 @@ def test_a_lost_connection_is_told_and_comes_back_without_a_gap(browser: Any, tw
         expect(page.locator("#feed li")).to_have_count(1)
         port = server.port
     expect(page.locator("#connection")).to_have_text("Reconnecting")
+    expect(page.locator("#canvas")).to_have_css("filter", "grayscale(0.85)")
     breach(twin, "line_2.conveyor.speed")
     twin.record([EventDraft(now_ns(), "maintenance")])
     put(twin, "line_1.conveyor.speed", 1.75)
     with serving(Context(twin), *console_routes(), port=port):
         expect(page.locator("#connection")).to_have_text("Live", timeout=15_000)
+        expect(page.locator("#canvas")).to_have_css("filter", "none")
         expect(card(page, "line_1.conveyor").locator(".card-values")).to_contain_text("1.75 m/s")
         expect(page.locator("#feed li").first).to_contain_text("maintenance")
         numbers = page.locator("#feed li").evaluate_all("items => items.map(item => Number(item.dataset.seq))")

@@ -29,6 +29,8 @@ const subscriptions = new Subscriptions((state, failures) => {
   const pill = $("connection");
   pill.dataset.state = state === "connecting" && failures ? "offline" : state;
   setText(pill, CONNECTION[pill.dataset.state]);
+  // What is shown is how it was: nobody should take it for how it is.
+  document.body.classList.toggle("offline", pill.dataset.state === "offline");
   // Whatever was missed is asked for again; the log of events resumes by itself.
   if (state === "live" && wasLost) reload();
   wasLost = state !== "live" && failures > 0;
