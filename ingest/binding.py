@@ -95,10 +95,18 @@ class Binder:
             self._book = AddressBook(graph)
             self._lanes.forget()
 
-    def follow(self, graph: Graph, added: Iterable[Node]) -> None:
-        """The graph has changed by our own doing, by these nodes: what was bound remains so."""
-        if graph.revision == self._book.graph.revision + 1:
+    def follow_edit(self, graph: Graph, added: Iterable[Node] = ()) -> None:
+        """Looks things up in a graph that is being made: the one before with these nodes."""
+        if graph.revision != self._book.graph.revision:
+            self._book = AddressBook(graph)
+            self._lanes.forget()
+        else:
             self._book.follow(graph, added)
+
+    def follow(self, graph: Graph) -> None:
+        """The edit that it has followed became this graph: what was bound remains so."""
+        if graph.revision == self._book.graph.revision + 1:
+            self._book.follow(graph, ())
         else:
             self.refresh()
 

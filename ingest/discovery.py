@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ..twin.errors import ConflictError, InvalidValueError, IoTSenseError
+from ..twin.errors import ConflictError, InvalidValueError
 from ..twin.graph import Graph
 from ..twin.graph_edit import GraphEdit
 from ..twin.model import DataType, Level, Node, Origin
@@ -30,8 +30,8 @@ _PATH = (
 MOST_AT_ONCE = 6
 
 
-class NoBudgetError(IoTSenseError):
-    """The ration of new nodes is used up for the moment; the reading waits as a dead letter."""
+class NoBudgetError(Exception):
+    """The ration of new nodes is used up for the moment; never leaves this room: the reading waits as a dead letter."""
 
 
 class Budget:
@@ -77,9 +77,6 @@ class Discovery:
         check_name(unbound.name)
         types = _types(value)
         parent, missing = self._parent(unbound)
-        sensor = self._sensor(parent, unbound) if parent is not None and not missing else None
-        if sensor is not None:
-            return
         if len(missing) + 1 > self._budget - len(self.added):
             text = unbound.address.text
             raise NoBudgetError(f"{text} is unknown, and the nodes that may be discovered this minute are used up")
@@ -138,14 +135,6 @@ class Discovery:
         for child in self._graph.children(parent.key):
             if child.level is Level.COMPONENT and (name == child.name or short == child.short_id):
                 return child
-        return None
-
-    def _sensor(self, parent: Node, unbound: Unbound) -> Node | None:
-        """The sensor, if another measurement of this very revision has made it."""
-        source = _source(unbound)
-        for sensor in self._graph.sensors(parent.key):
-            if sensor.properties.get("source", sensor.short_id) == source:
-                return sensor
         return None
 
     def _add_node(self, parent: Node | None, new: "_Missing") -> Node:

@@ -275,14 +275,19 @@ class Gathering:
         waiting, self._waiting = self._waiting, []
         if not self._create:
             waiting = [one for one in waiting if not self._refused(one)]
+        if not waiting:
+            return
         left = budget.left()
         reasons: dict[int, tuple[str, str]] = {}
         if left or any(isinstance(one.bound, Undecided) for one in waiting):
             added = await self._twin.change_async(lambda edit: self._build(edit, waiting, left, reasons), AUTHOR)
             budget.spend(len(added))
-            self._binder.follow(self._twin.graph, added)
-        for number, one in enumerate(waiting):
-            self._place_again(one, reasons.get(number))
+            self._binder.follow(self._twin.graph)
+            for number, one in enumerate(waiting):
+                self._place_again(one, reasons.get(number))
+            return
+        for one in waiting:
+            one.misfit(DISCOVERY, f"{one.address.text} is unknown, and no more nodes may be discovered this minute")
 
     def _refused(self, one: _Waiting) -> bool:
         if isinstance(one.bound, Undecided):
@@ -293,20 +298,30 @@ class Gathering:
     def _build(
         self, edit: GraphEdit, waiting: Sequence[_Waiting], left: int, reasons: dict[int, tuple[str, str]]
     ) -> list[Node]:
-        discovery = Discovery(edit, self._binder.book, left)
+        binder = self._binder
+        binder.follow_edit(edit.graph)
+        discovery = Discovery(edit, binder.book, left)
         for number, one in enumerate(waiting):
-            if isinstance(one.bound, Undecided):
-                for signal in one.bound.signals:
-                    if edit.graph.signal(signal.index).data_type is None:
-                        edit.update_signal(signal.index, data_type=one.bound.data_type, stepped=True)
-                continue
             try:
-                discovery.place(one.bound, one.value)
+                if isinstance(one.bound, Undecided):
+                    self._decide(edit, one.bound)
+                    continue
+                # What was made for the measurements before may have room for this one.
+                bound = binder.bind(one.lane, one.address, one.value)
+                if isinstance(bound, Unbound):
+                    made = len(discovery.added)
+                    discovery.place(bound, one.value)
+                    binder.follow_edit(edit.graph, discovery.added[made:])
             except NoBudgetError as error:
                 reasons[number] = (DISCOVERY, str(error))
             except IoTSenseError as error:
                 reasons[number] = (BIND, str(error))
         return discovery.added
+
+    def _decide(self, edit: GraphEdit, undecided: Undecided) -> None:
+        for signal in undecided.signals:
+            if edit.graph.signal(signal.index).data_type is None:
+                edit.update_signal(signal.index, data_type=undecided.data_type, stepped=True)
 
     def _place_again(self, one: _Waiting, reason: tuple[str, str] | None) -> None:
         columns = self.columns

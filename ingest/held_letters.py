@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("iotsense.ingest")
 INTERVAL_S = 2.0
 _PAGE = 1000
+_RECOUNT_ROUNDS = 5
 
 
 class HeldLetters:
@@ -33,6 +34,8 @@ class HeldLetters:
         self.limit = limit
         self.interval = INTERVAL_S
         self._pending = 0
+        self._written = 0
+        self._rounds = 0
         self._discovery = 0
         self._first_discovery = 0
         self._given_up = 0
@@ -40,6 +43,7 @@ class HeldLetters:
     def wrote(self, letters: Sequence[DeadLetter]) -> None:
         """These became durable."""
         self._pending += len(letters)
+        self._written += len(letters)
         self._discovery += sum(letter.stage == DISCOVERY for letter in letters)
 
     def resolved(self, ids: Sequence[int]) -> None:
@@ -52,7 +56,9 @@ class HeldLetters:
 
     async def tend(self) -> None:
         """Until cancelled."""
-        await self._count_again()
+        with contextlib.suppress(IoTSenseError):
+            await self._recount()
+            self._discovery += 1 if self._pending else 0  # the first round finds out whether there are any
         while True:
             await asyncio.sleep(self.interval)
             try:
@@ -63,17 +69,19 @@ class HeldLetters:
                 # The supervisor of this task: a mistake here must not end what keeps the list bounded.
                 log.exception("looking after the dead letters failed")
 
-    async def _count_again(self) -> None:
-        with contextlib.suppress(IoTSenseError):
-            found = await asyncio.to_thread(self._twin.pending_dead_letters)
-            self._pending += found
-            self._discovery += 1 if found else 0  # the first round finds out whether there are any
+    async def _recount(self) -> None:
+        """Others purge dead letters too. What is written meanwhile may count twice, until the next time."""
+        written = self._written
+        found = await asyncio.to_thread(self._twin.pending_dead_letters)
+        self._pending = found + self._written - written
 
     async def _tend_once(self) -> None:
+        self._rounds += 1
+        if self._pending and (self._rounds % _RECOUNT_ROUNDS == 0 or self._pending > self.limit):
+            await self._recount()
         if self._discovery and self._pipeline.budget.left() > 0:
             await self._replay_discoveries()
         if self._pending > self.limit:
-            self._pending = await asyncio.to_thread(self._twin.pending_dead_letters)
             await self._give_up(self._pending - self.limit)
 
     async def _replay_discoveries(self) -> None:

@@ -66,6 +66,7 @@ class Pipeline:
         self.config = config or IngestConfig()
         self._lanes = Lanes(self.config)
         self._binder = Binder(twin, self._lanes)
+        self._budget = Budget(self.config.discovery_limit)
         self.configure(self.config)
 
     def configure(self, config: IngestConfig) -> None:
@@ -73,7 +74,8 @@ class Pipeline:
         self.config = config
         self._lanes = Lanes(config)
         self._binder.use(self._lanes)
-        self._budget = Budget(config.discovery_limit)
+        if config.discovery_limit != self._budget.limit:
+            self._budget = Budget(config.discovery_limit)
         self._redaction = Redaction(config.secrets)
 
     def notices(self) -> list[str]:

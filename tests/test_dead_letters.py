@@ -166,3 +166,13 @@ async def test_no_payload_stops_the_others(tmp_path: Path, payload: bytes) -> No
             receipt = await publish(pipeline, topic, payload)
             assert (receipt.accepted, receipt.dead_lettered > 0) == (0, True)
         assert (await send(pipeline, measured("conveyor_1", "speed", 1))).accepted == 1
+
+
+async def test_the_count_follows_what_others_purge(tmp_path: Path) -> None:
+    async with running(tmp_path, sensor_ingestion=NONE) as pipeline:
+        pipeline._held.interval = 0.01
+        await send(pipeline, measured("nobody", "x", 1), measured("nobody", "y", 1))
+        twin = twin_of(pipeline)
+        twin.resolve_dead_letters([letter.id for letter in twin.dead_letters(limit=1)], "purged")
+        while pipeline.dead_letter_counts()["pending"] != 1:  # noqa: ASYNC110 - it happens in its own time
+            await asyncio.sleep(0.01)
