@@ -33,6 +33,8 @@ class HttpServer:
             lifespan="off",
             http="httptools",
             ws="websockets-sansio",
+            # State changes by the batch: compressing each would cost more time than it saves on any local network.
+            ws_per_message_deflate=False,
             log_config=None,
             access_log=False,
             server_header=False,

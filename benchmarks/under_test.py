@@ -1,5 +1,6 @@
 """A running `iotsense run` for benchmarks: its own process, on free ports of this machine."""
 
+import atexit
 import contextlib
 import os
 import signal
@@ -30,6 +31,7 @@ class Service:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.stop)  # a benchmark that gives up leaves no process behind
 
     def start(self, timeout: float = 60.0) -> float:
         """Starts it and returns the seconds until it says that it is ready."""
