@@ -321,7 +321,7 @@ class Gathering:
     def _decide(self, edit: GraphEdit, undecided: Undecided) -> None:
         for signal in undecided.signals:
             if edit.graph.signal(signal.index).data_type is None:
-                edit.update_signal(signal.index, data_type=undecided.data_type, stepped=True)
+                edit.update_signal(signal.index, data_type=undecided.data_type)
 
     def _place_again(self, one: _Waiting, reason: tuple[str, str] | None) -> None:
         columns = self.columns

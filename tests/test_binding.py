@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ingest_fixtures import T_NS, measured, mqtt, publish, reasons, running, send, twin_of, value
+from ingest_fixtures import T_NS, measured, mqtt, project, publish, reasons, running, send, twin_of, value
 
 from iotsense.ingest.message import Message, Sample
+from iotsense.twin.plan import plan
 
 NONE = {"unbound": "dead_letter", "protocols": []}
 SPEED = "production_line_1.conveyor_1.conv1_speed"
@@ -113,6 +114,8 @@ async def test_the_first_reading_decides_an_open_type(tmp_path: Path, first: Any
         assert value(pipeline, "program") == ("true" if first is True else first)
         wrong = await send(pipeline, measured("robot_arm_1", "program", "paint" if first != "weld" else 5))
         assert wrong.dead_lettered == 1
+        # What a reading decides is no difference to the definition.
+        assert plan(project(sensor_ingestion=NONE), twin_of(pipeline).graph).empty
     async with running(tmp_path, sensor_ingestion=NONE) as pipeline:  # and it stays decided
         assert (
             await send(pipeline, measured("robot_arm_1", "program", "paint" if first != "weld" else 5))
