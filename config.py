@@ -78,7 +78,8 @@ def bind(listen: Listen) -> socket.socket:
     """A listening TCP socket; raises AddressInUseError."""
     require_loopback(listen)
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    taken = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio knows that this is TCP and switches off Nagle's delay: 40 ms an answer.
+    taken = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind((listen.host, listen.port))

@@ -13,7 +13,7 @@ MeasuredValue = int | float | bool | str | list[int | float | bool | str | None]
 Stamp = str | int | float | None
 
 
-class Measurement(msgspec.Struct, omit_defaults=True):
+class Measurement(msgspec.Struct, omit_defaults=True, gc=False):
     """One measured value. `quality` is a word (good, uncertain, bad) or an OPC quality byte."""
 
     name: str | None = None
@@ -22,7 +22,7 @@ class Measurement(msgspec.Struct, omit_defaults=True):
     quality: str | int | None = None
 
 
-class TelemetryDocument(msgspec.Struct, omit_defaults=True):
+class TelemetryDocument(msgspec.Struct, omit_defaults=True, gc=False):
     """What one device measured at one time.
 
     `timestamp` is ISO 8601, or seconds, milliseconds, microseconds or nanoseconds since the epoch (told apart by their

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..analytics.health import health_status
 from ..twin.graph import HEALTH, Graph
-from ..twin.model import DataType, Node, Signal, quality_word
+from ..twin.model import DataType, Node, Quality, Signal, quality_word
 from ..twin.state import NEVER, StateColumns
 from ..twin.times import format_time
 from ..twin.twin import Twin
@@ -38,10 +38,18 @@ class ComponentLayout:
     slots: tuple[Slot, ...]
     health: int | None
 
+    @property
+    def single(self) -> bool:
+        """Whether no key is a list."""
+        return not any(slot.listed for slot in self.slots)
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where everything that a twin shows stands in the snapshot of `signals`; `shown` rows count for its time."""
+    """Where everything that a twin shows stands in the snapshot of `signals`.
+
+    `shown` rows count for its time; `named` rows may hold texts or truths.
+    """
 
     revision: int
     node: Node
@@ -49,6 +57,7 @@ class Layout:
     shown: NDArray[np.bool_]
     components: tuple[ComponentLayout, ...]
     own: ComponentLayout
+    named: tuple[tuple[int, Signal], ...]
 
 
 class Layouts:
@@ -92,7 +101,9 @@ def _layout(graph: Graph, twin: Node) -> Layout:
     own = component(twin, twin.id)
     signals = np.fromiter(rows, dtype=np.int32, count=len(rows))
     shown = np.fromiter((index not in healths for index in rows), dtype=np.bool_, count=len(rows))
-    return Layout(graph.revision, twin, signals, shown, components, own)
+    of_row = [(row, graph.signal(index)) for index, row in rows.items()]
+    named = tuple((row, signal) for row, signal in of_row if signal.labels or signal.data_type is not DataType.NUMBER)
+    return Layout(graph.revision, twin, signals, shown, components, own, named)
 
 
 def _components(graph: Graph, twin: Node) -> Iterator[Node]:
@@ -104,31 +115,10 @@ def _components(graph: Graph, twin: Node) -> Iterator[Node]:
 
 def state_document(layout: Layout, columns: StateColumns, twin: Twin) -> dict[str, Any]:
     """The specification's document. Keys without a reading are absent; `quality` appears where it is not good."""
-    values = columns.value.tolist()
-    known = (columns.time != NEVER).tolist()
-    quality = columns.quality.tolist()
-
-    def component(part: ComponentLayout) -> dict[str, Any]:
-        document: dict[str, Any] = {"id": part.id, "state": (state := {})}
-        doubtful = {}
-        for slot in part.slots:
-            if slot.listed:
-                if any(known[row] for row in slot.rows):
-                    pairs = zip(slot.rows, slot.signals, strict=True)
-                    state[slot.name] = [shown(values[r], s, twin) if known[r] else None for r, s in pairs]
-            elif known[slot.rows[0]]:
-                state[slot.name] = shown(values[slot.rows[0]], slot.signals[0], twin)
-            worst = min((quality[row] for row in slot.rows if known[row]), default=192)
-            if worst < 192:
-                doubtful[slot.name] = quality_word(worst)
-        document["health"] = None if part.health is None or not known[part.health] else _health(values[part.health])
-        if doubtful:
-            document["quality"] = doubtful
-        return document
-
+    readings = _Readings(layout, columns, twin)
     document: dict[str, Any] = {"twin_id": layout.node.id, "timestamp": _timestamp(layout, columns)}
-    document["components"] = [component(part) for part in layout.components]
-    own = component(layout.own)
+    document["components"] = [readings.component(part) for part in layout.components]
+    own = readings.component(layout.own)
     if layout.own.slots:
         document["state"] = own["state"]
         if "quality" in own:
@@ -136,6 +126,59 @@ def state_document(layout: Layout, columns: StateColumns, twin: Twin) -> dict[st
     # No engine computes KPIs yet; a member that nobody computes is absent, never an invented number.
     document["kpis"] = {}
     return document
+
+
+class _Readings:
+    """The snapshot as Python values by row: numbers are made in one go, only texts and truths one by one."""
+
+    def __init__(self, layout: Layout, columns: StateColumns, twin: Twin) -> None:
+        self._values = numbers(columns.value)
+        known = columns.time != NEVER
+        for row, signal in layout.named:
+            if known[row]:
+                self._values[row] = shown(float(columns.value[row]), signal, twin)
+        self._known: list[bool] = known.tolist()
+        self._quality: list[int] = columns.quality.tolist()
+        self._all_good = bool((columns.quality >= Quality.GOOD)[known].all())
+        self._all_known = bool(known.all())
+
+    def component(self, part: ComponentLayout) -> dict[str, Any]:
+        values, known = self._values, self._known
+        state: dict[str, Any]
+        if self._all_known and part.single:
+            state = {slot.name: values[slot.rows[0]] for slot in part.slots}
+        else:
+            state = {slot.name: self._shown(slot) for slot in part.slots if any(known[row] for row in slot.rows)}
+        document: dict[str, Any] = {"id": part.id, "state": state, "health": None}
+        if part.health is not None and known[part.health]:
+            document["health"] = {"score": values[part.health], "status": health_status(values[part.health])}
+        if not self._all_good and (doubtful := self._doubtful(part)):
+            document["quality"] = doubtful
+        return document
+
+    def _shown(self, slot: Slot) -> Any:
+        if slot.listed:
+            return [self._values[row] if self._known[row] else None for row in slot.rows]
+        return self._values[slot.rows[0]]
+
+    def _doubtful(self, part: ComponentLayout) -> dict[str, str]:
+        found = {}
+        for slot in part.slots:
+            worst = min((self._quality[row] for row in slot.rows if self._known[row]), default=Quality.GOOD)
+            if worst < Quality.GOOD:
+                found[slot.name] = quality_word(worst)
+        return found
+
+
+def numbers(values: NDArray[np.float64]) -> list[Any]:
+    """Numbers for JSON, as `number` makes them, of a whole column."""
+    whole = (values == np.rint(values)) & (np.abs(values) < EXACT)
+    plain: list[Any] = values.tolist()
+    for row in np.flatnonzero(whole).tolist():
+        plain[row] = int(plain[row])
+    for row in np.flatnonzero(~np.isfinite(values)).tolist():
+        plain[row] = None
+    return plain
 
 
 def shown(value: float, signal: Signal, twin: Twin) -> Any:
@@ -158,10 +201,6 @@ def number(value: float) -> float | int | None:
     if value != value or value in (float("inf"), float("-inf")):
         return None
     return int(value) if value.is_integer() and -EXACT < value < EXACT else value
-
-
-def _health(score: float) -> dict[str, Any]:
-    return {"score": number(score), "status": health_status(score)}
 
 
 def _timestamp(layout: Layout, columns: StateColumns) -> str | None:
