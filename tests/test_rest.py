@@ -534,3 +534,44 @@ async def test_graphql_and_the_console_are_there(http: httpx.AsyncClient) -> Non
     page = await http.get("/")
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
+
+
+# Files
+
+CSV = "time,speed,note\n2024-01-15T10:30:00Z,1.5,a\n2024-01-15T10:30:01Z,fast,b\n"
+
+
+async def load(http: httpx.AsyncClient, text: str, mapping: dict[str, Any], **headers: str) -> httpx.Response:
+    parameters = {"name": "../day.csv", "mapping": json.dumps(mapping)}
+    return await http.post(
+        f"{API}/load", params=parameters, content=text, headers={"Content-Type": "text/csv", **headers}
+    )
+
+
+async def test_a_file_is_loaded(running: Service, http: httpx.AsyncClient) -> None:
+    report = (await load(http, CSV, {"columns": {"speed": "conveyor.speed"}})).json()
+    assert (report["file"], report["rows"], report["readings"], report["bad_rows"]) == ("day.csv", 2, 1, 1)
+    assert report["ignored"] == ["note"]
+    state = (await http.get(f"{API}/twins/line_1/state")).json()
+    assert state["components"][0]["state"] == {"speed": 1.5}
+    assert not list(running.twin.directory.glob("upload-*"))
+
+
+async def test_a_file_tells_its_progress(running: Service, http: httpx.AsyncClient) -> None:
+    answer = await load(http, CSV, {"columns": {"speed": "conveyor.speed"}}, Accept="application/x-ndjson")
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert lines[0]["progress"]["size"] == len(CSV)
+    assert lines[-1]["report"]["readings"] == 1
+    answer = await load(http, CSV, {"columns": {"sped": "conveyor.speed"}}, Accept="application/x-ndjson")
+    [line] = [json.loads(line) for line in answer.text.splitlines()]
+    assert line["problem"]["type"] == "/problems/invalid-value"
+    assert not list(running.twin.directory.glob("upload-*"))
+
+
+async def test_a_file_that_cannot_be_loaded(running: Service, http: httpx.AsyncClient) -> None:
+    wrong = await load(http, CSV, {"columns": {"sped": "conveyor.speed"}})
+    assert wrong.status_code == 400
+    assert "did you mean 'speed'" in wrong.json()["detail"]
+    assert (await load(http, CSV, {"colums": {}})).json()["field"] == "mapping"
+    assert (await load(http, CSV, {}, **{"Content-Type": "text/plain"})).status_code == 415
+    assert not list(running.twin.directory.glob("upload-*"))
