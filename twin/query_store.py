@@ -2,13 +2,14 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from .batch import ReadingBatch
 from .entry import DeadLetter, Entry, EntryKind, Resolution
@@ -24,6 +25,8 @@ CREATE TABLE IF NOT EXISTS event (seq BIGINT, time BIGINT, until BIGINT, recorde
 CREATE TABLE IF NOT EXISTS dead_letter (id BIGINT, time BIGINT, source VARCHAR, stage VARCHAR, reason VARCHAR,
     topic VARCHAR, metadata VARCHAR, payload BLOB, resolved VARCHAR);
 """
+_NONE = np.iinfo(np.int64).min
+_MISSING = dict.fromkeys(("until", "node", "retracts"), _NONE) | dict.fromkeys(("identity", "topic", "resolved"), "''")
 _EVENT_COLUMNS = "seq, time, recorded, kind, node, until, data, identity, retracts"
 _DEAD_LETTER_COLUMNS = "time, source, stage, reason, payload, topic, metadata, id, resolved"
 
@@ -107,40 +110,50 @@ class QueryStore:
         if not found:
             return
         batch = ReadingBatch.concat([entry.value for entry in found])
-        columns = {
+        columns: dict[str, NDArray[Any]] = {
             "signal": batch.signal,
             "time": batch.time,
             "value": batch.value,
             "quality": batch.quality,
             "recorded": np.repeat([entry.recorded for entry in found], [len(entry.value) for entry in found]),
         }
-        cursor.register("new_rows", columns)
-        cursor.execute("INSERT INTO reading SELECT * FROM new_rows")
-        cursor.unregister("new_rows")
+        _insert(cursor, "reading", columns)
 
     @staticmethod
     def _insert_events(cursor: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> None:
-        events = [event for entry in entries if entry.kind is EntryKind.EVENTS for event in entry.value]
-        if events:
-            cursor.executemany(
-                "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    [e.seq, e.time, e.until, e.recorded, e.kind, e.node, e.identity, e.retracts, _json(e.data)]
-                    for e in events
-                ],
-            )
+        events: list[Event] = [e for entry in entries if entry.kind is EntryKind.EVENTS for e in entry.value]
+        if not events:
+            return
+        columns: dict[str, NDArray[Any]] = {
+            "seq": _integers(e.seq for e in events),
+            "time": _integers(e.time for e in events),
+            "until": _integers(e.until for e in events),
+            "recorded": _integers(e.recorded for e in events),
+            "kind": _texts(e.kind for e in events),
+            "node": _integers(e.node for e in events),
+            "identity": _texts(e.identity for e in events),
+            "retracts": _integers(e.retracts for e in events),
+            "data": _texts(_json(e.data) for e in events),
+        }
+        _insert(cursor, "event", columns)
 
     @staticmethod
     def _insert_dead_letters(cursor: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> None:
         for entry in entries:
             if entry.kind is EntryKind.DEAD_LETTERS:
-                cursor.executemany(
-                    "INSERT INTO dead_letter VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-                    [
-                        [d.id, d.time, d.source, d.stage, d.reason, d.topic, _json(d.metadata), d.payload]
-                        for d in entry.value
-                    ],
-                )
+                letters: list[DeadLetter] = entry.value
+                columns: dict[str, NDArray[Any]] = {
+                    "id": _integers(d.id for d in letters),
+                    "time": _integers(d.time for d in letters),
+                    "source": _texts(d.source for d in letters),
+                    "stage": _texts(d.stage for d in letters),
+                    "reason": _texts(d.reason for d in letters),
+                    "topic": _texts(d.topic for d in letters),
+                    "metadata": _texts(_json(d.metadata) for d in letters),
+                    "payload": np.array([d.payload for d in letters], dtype=object),
+                    "resolved": _texts(d.resolved for d in letters),
+                }
+                _insert(cursor, "dead_letter", columns)
             elif entry.kind is EntryKind.RESOLVED:
                 resolution: Resolution = entry.value
                 cursor.execute(
@@ -201,6 +214,23 @@ class QueryStore:
         """Brings the write-ahead log into the file and closes it."""
         with self._lock, contextlib.suppress(duckdb.Error):
             self._database.close()
+
+
+def _insert(cursor: duckdb.DuckDBPyConnection, table: str, columns: dict[str, NDArray[Any]]) -> None:
+    """Rows as columns, a hundred times as fast as one by one. The least integer and "" stand for what is missing."""
+    read = [f"nullif({name}, {_MISSING[name]})" if name in _MISSING else name for name in columns]
+    cursor.register("new_rows", columns)
+    cursor.execute(f"INSERT INTO {table} SELECT {', '.join(read)} FROM new_rows")
+    cursor.unregister("new_rows")
+
+
+def _integers(values: Iterable[int | None]) -> NDArray[np.int64]:
+    return np.array([_NONE if value is None else value for value in values], dtype=np.int64)
+
+
+def _texts(values: Iterable[str | None]) -> NDArray[np.object_]:
+    # DuckDB infers a column's type from a sample of it; a column of nothing but texts leaves it no choice.
+    return np.array([value or "" for value in values], dtype=object)
 
 
 def _json(data: dict[str, Any]) -> str:
