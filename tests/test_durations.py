@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from iotsense.twin.durations import format_duration, parse_duration
 from iotsense.twin.errors import InvalidValueError
 

@@ -8,11 +8,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from power_cut import cuts, read_trace
 
 from iotsense.twin.errors import StorageError
 from iotsense.twin.twin import StoreOptions, Twin
-
-from power_cut import cuts, read_trace
 
 pytestmark = pytest.mark.needs("gcc")
 

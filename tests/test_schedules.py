@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from iotsense.twin.errors import InvalidValueError
 from iotsense.twin.schedules import Interval, Schedule, parse_clock, parse_schedule, shift
 from iotsense.twin.times import NS, format_time, parse_time
