@@ -26,9 +26,9 @@ async def _status(connection: "Connection", as_json: bool) -> None:
         return
     storage = health["storage"]
     facts = {
-        "status": coloured(health["status"]),
+        "status": coloured(health["status"]) if connection.direct is None else "no service is running",
         "version": health["version"],
-        "up since": health["started"],
+        "up since": health["started"] if connection.direct is None else None,
         "nodes": storage["nodes"],
         "signals": storage["signals"],
         "readings": storage["readings"],

@@ -41,8 +41,10 @@ class Target:
 class Connection:
     """The API as a verb uses it; every answer that is a problem is raised as its error."""
 
-    def __init__(self, http: "httpx.AsyncClient") -> None:
+    def __init__(self, http: "httpx.AsyncClient", direct: Path | None = None) -> None:
+        """`direct` is the directory on which the verb works itself, because no service runs."""
         self.http = http
+        self.direct = direct
 
     async def get(self, path: str, **parameters: Any) -> Any:
         """The JSON at a path below the API's prefix."""
@@ -104,7 +106,7 @@ async def connect(target: Target) -> AsyncIterator[Connection]:
             yield Connection(http)
     else:
         async with _opened(target) as http:
-            yield Connection(http)
+            yield Connection(http, target.data)
 
 
 @contextlib.asynccontextmanager

@@ -59,6 +59,7 @@ class Service:
     pipeline: Pipeline
     monitor: Monitor
     context: Context
+    _staleness: Staleness
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -119,7 +120,8 @@ class Service:
         stack.callback(self.monitor.close)
         stack.push_async_callback(self._supervisor.stop)
         self._supervisor.start("monitor", self.monitor.run)
-        self._supervisor.start("staleness", Staleness(self.twin).run)
+        self._staleness = Staleness(self.twin)
+        self._supervisor.start("staleness", self._staleness.run)
         await self._serve(stack, tcp, unix)
         stack.push_async_callback(self._stop_sources)
         await self.follow()
@@ -197,12 +199,13 @@ class Service:
         tasks = {name: status.as_dict() for name, status in self._supervisor.statuses.items()}
         if self._http is not None:
             tasks["http"] = {"running": self._http.error is None, "restarts": 0, "error": self._http.error}
-        unused: list[str] = []
-        if getattr(self, "monitor", None) is not None:
-            unused = [f"rule {name} is not used: {why}" for name, why in self.monitor.problems.items()]
-            if self.monitor.trouble:
-                tasks["monitor"] |= {"error": self.monitor.trouble}
-        return {"tasks": tasks, "notices": self.notices + unused}
+        reasons = []
+        if "monitor" in tasks:
+            for name, worker in (("monitor", self.monitor), ("staleness", self._staleness)):
+                tasks[name]["error"] = tasks[name]["error"] or worker.trouble
+            tasks["monitor"]["lag_entries"] = self.monitor.lag
+            reasons = [f"rule {name} cannot be used: {why}" for name, why in self.monitor.problems.items()]
+        return {"tasks": tasks, "reasons": reasons, "notices": self.notices}
 
 
 def run_service(settings: Settings) -> None:

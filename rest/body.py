@@ -24,6 +24,8 @@ def require_json(scope: Scope) -> None:
     media = header(scope, b"content-type").partition(b";")[0].strip().lower()
     if not media.endswith(_JSON):
         raise MediaTypeError(media.decode("latin-1"), "application/json")
+    if coding := header(scope, b"content-encoding").strip().lower().replace(b"identity", b""):
+        raise MediaTypeError(f"compressed with {coding.decode('latin-1')}", "application/json, uncompressed")
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:

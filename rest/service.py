@@ -98,6 +98,7 @@ def health_report(context: Context) -> HealthReport:
     statuses = [status.as_dict() for status in context.sources().values()]
     reasons = [f"task {name}: {task['error']}" for name, task in tasks.items() if task.get("error")]
     reasons += [f"source {s['name']} is in {s['state']}: {s['error']}" for s in statuses if s["error"]]
+    reasons += supervised.get("reasons", [])
     reasons += [f"history: {twin.history_trouble}"] if twin.history_trouble else []
     reasons += [f"damage: {text}" for text in twin.damage]
     if twin.trouble:
@@ -131,6 +132,14 @@ def _metrics(context: Context) -> Iterator[Metric]:
     yield Metric("iotsense_writable", "1 if the last write succeeded", [Sample(twin.writable)])
     anomalies = Sample(len(twin.open_events("anomaly")))
     yield Metric("iotsense_open_anomalies", "Anomalies that have begun and not ended", [anomalies])
+    letters = context.pipeline.dead_letter_counts()
+    yield Metric("iotsense_dead_letters_pending", "Dead letters that wait", [Sample(letters["pending"])])
+    waiting = Sample(context.pipeline.pending_bytes)
+    yield Metric("iotsense_ingest_waiting_bytes", "What waits to be stored", [waiting])
+    monitor = context.health().get("tasks", {}).get("monitor")
+    if monitor is not None:
+        behind = Sample(monitor["lag_entries"])
+        yield Metric("iotsense_monitor_lag_entries", "Journal entries that the monitor has not seen yet", [behind])
     sizes = [Sample(size, {"part": part}) for part, size in twin.sizes().items()]
     yield Metric("iotsense_storage_bytes", "Bytes on the disk", sizes)
     yield from _source_metrics(context)

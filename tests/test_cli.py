@@ -75,6 +75,7 @@ def test_the_verbs_do_the_same_on_a_service_and_on_a_directory(plant: Path) -> N
     status = json.loads(verb("status", "--json"))
     assert status["status"] == "ok"
     assert status["storage"]["readings"] >= 10
+    assert ("no service is running" in verb("status")) == (not (plant / "data" / "iotsense.sock").exists())
     assert "http" in verb("sources")
 
 

@@ -126,6 +126,10 @@ async def test_a_form_cannot_send_telemetry(http: httpx.AsyncClient) -> None:
     for media in ("text/plain", "application/x-www-form-urlencoded", ""):
         answer = await http.post(f"{API}/telemetry", content=text, headers={"Content-Type": media})
         assert answer.status_code == 415
+    answer = await http.post(
+        f"{API}/telemetry", content=text, headers={"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    )
+    assert "compressed with gzip" in answer.json()["detail"]
 
 
 async def test_an_idempotency_key_stores_once_restarts_included(tmp_path: Path) -> None:
@@ -489,6 +493,8 @@ async def test_metrics_count_by_source_and_never_by_signal(http: httpx.AsyncClie
     assert 'iotsense_source_received_total{source="http"} 1' in lines
     assert "# TYPE iotsense_source_stored_total counter" in lines
     assert "# TYPE iotsense_uptime_seconds gauge" in lines
+    assert "iotsense_dead_letters_pending 0" in lines
+    assert any(line.startswith("iotsense_monitor_lag_entries ") for line in lines)
     assert "conveyor" not in answer.text
     names = {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")}
     assert all(name.startswith("iotsense_") for name in names)
