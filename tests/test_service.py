@@ -12,10 +12,17 @@ import httpx
 import pytest
 from service_fixtures import API, Process, document, process, run_cli, service, write_plant
 
-from iotsense.config import Listen, NotLoopbackError, parse_listen, require_loopback
+from iotsense import exit_codes
+from iotsense.config import AddressInUseError, Listen, NotLoopbackError, parse_listen, require_loopback
 from iotsense.notify import notify
 from iotsense.supervisor import Supervisor
-from iotsense.twin.errors import InvalidValueError
+from iotsense.twin.errors import (
+    DefinitionError,
+    DirectoryInUseError,
+    InvalidValueError,
+    NotFoundError,
+    StorageFullError,
+)
 
 
 def post(url: str, body: object, **headers: str) -> httpx.Response:
@@ -37,7 +44,7 @@ def test_sigterm_drains_and_ends_with_0(tmp_path: Path) -> None:
         assert post(running.url, [reading(i) for i in range(100)]).status_code == 202
         assert running.terminate() == 0
         assert "stopping" in running.log
-        assert "stopped" in running.log
+        assert running.log.splitlines()[-1].endswith("stopped")
         assert not (tmp_path / "data" / "iotsense.sock").exists()
     with process(tmp_path / "data") as running:
         assert speeds(running.url) == list(range(100))
@@ -252,3 +259,18 @@ async def test_a_supervised_task_is_begun_again() -> None:
     assert (status.running, status.restarts, status.error) == (True, 2, "it ended by itself")
     await supervisor.stop()
     assert supervisor.statuses == {}
+
+
+def test_the_exit_codes_are_documented() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "operations.md").read_text()
+    documented = {int(line.split("|")[1]) for line in page.splitlines() if line.startswith("| ") and line[2].isdigit()}
+    assert documented == {value for value in vars(exit_codes).values() if isinstance(value, int)}
+    for error, code in (
+        (DefinitionError([]), 3),
+        (DirectoryInUseError("x"), 4),
+        (StorageFullError("x"), 5),
+        (AddressInUseError("x"), 6),
+        (NotLoopbackError("x"), 7),
+        (NotFoundError("x"), 1),
+    ):
+        assert exit_codes.exit_code(error) == code
