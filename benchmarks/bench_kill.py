@@ -141,9 +141,12 @@ def _history(service: Service, ids: list[str]) -> list[tuple[str, str, int]]:
         for id in ids:
             for name, suffix in (("temperature", "t"), ("vibration_rms", "v")):
                 path = f"/signals/line.{id}.{id}_{suffix}/history"
-                answer = client.get(path, params={"from": "2000-01-01T00:00:00Z", "points": 1_000_000})
-                answer.raise_for_status()
-                found += [(id, name, _milliseconds(time)) for time in answer.json()["time"]]
+                begin: str | None = "2000-01-01T00:00:00Z"
+                while begin is not None:
+                    answer = client.get(path, params={"from": begin})
+                    answer.raise_for_status()
+                    found += [(id, name, _milliseconds(time)) for time in answer.json()["time"]]
+                    begin = answer.json().get("next")
     return found
 
 
