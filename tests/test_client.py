@@ -365,3 +365,15 @@ def test_the_package_is_quick_to_import() -> None:
     program = "import sys, iotsense; print(*sorted({'httpx', 'numpy', 'duckdb', 'pydantic'} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     assert shown.strip() == ""
+
+
+async def test_the_page_about_the_sdk_runs(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "sdk.md").read_text()
+    program = "".join(block.partition("```")[0] for block in page.split("```python\n")[1:])
+    async with service(tmp_path / "data", write_plant(tmp_path)) as running:
+        environment = os.environ | {"IOTSENSE_URL": running.url}
+        shown = await asyncio.create_subprocess_exec(sys.executable, "-c", program, env=environment, stdout=-1)
+        out, _ = await shown.communicate()
+        assert shown.returncode == 0
+        assert b"line_1" in out
+        assert running.twin.state.read(running.twin.graph.find_signal("pump_1.flow").index) is not None
