@@ -6,6 +6,7 @@ Needs the extra `mqtt`, which is loaded when a connection is made.
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from ..twin.errors import InvalidValueError, IoTSenseError, MissingExtraError, SourceError
@@ -79,12 +80,13 @@ class MqttAdapter:
         try:
             async with MqttConnection(self._broker, self._session, self._version5) as connection:
                 self._connection = connection
-                refused = await self._subscribe(connection)
-                self.status.running()
-                if refused:
-                    self.status.error = f"the broker does not let us subscribe to {', '.join(refused)}"
-                    log.warning("source %s: %s", self.name, self.status.error)
-                await self._listen(connection, deliver)
+                # At the same time, for what the session has kept comes before the broker's answer.
+                subscribing = asyncio.create_task(self._subscribe(connection))
+                subscribing.add_done_callback(_fails(connection))
+                try:
+                    await self._listen(connection, deliver)
+                finally:
+                    subscribing.cancel()
         except aiomqtt.MqttError as error:
             return self._explain(error)
         except (SourceError, OSError) as error:
@@ -105,13 +107,16 @@ class MqttAdapter:
                     if message.refuse is not None:
                         message.refuse(error)
 
-    async def _subscribe(self, connection: "MqttConnection") -> list[str]:
-        if connection.session_present and self._subscribed:
-            # Our subscriptions are there; subscribing anew would bring every retained message again.
-            return []
-        refused = await connection.subscribe_all(self._broker.subscriptions)
-        self._subscribed = True
-        return refused
+    async def _subscribe(self, connection: "MqttConnection") -> None:
+        refused: list[str] = []
+        # Subscriptions that the session has are left as they are: anew they would bring every retained message again.
+        if not (connection.session_present and self._subscribed):
+            refused = await connection.subscribe_all(self._broker.subscriptions)
+            self._subscribed = True
+        self.status.running()
+        if refused:
+            self.status.error = f"the broker does not let us subscribe to {', '.join(refused)}"
+            log.warning("source %s: %s", self.name, self.status.error)
 
     async def _pause(self, reason: str) -> None:
         wait = self._backoff.next()
@@ -177,3 +182,14 @@ class MqttAdapter:
             log.warning("source %s: %s is no longer subscribed to, but the session has it", self.name, message.topic)
         if message.ack is not None:
             message.ack()
+
+
+def _fails(connection: "MqttConnection") -> Callable[["asyncio.Task[None]"], None]:
+    """A connection whose subscribing failed is of no use."""
+
+    def done(task: "asyncio.Task[None]") -> None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            connection.fail(error)
+
+    return done

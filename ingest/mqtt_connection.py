@@ -5,6 +5,7 @@ also costs a task per message. So the stream is read here: PUBLISH and PUBREL ar
 """
 
 import asyncio
+import math
 import ssl
 import struct
 import time
@@ -111,14 +112,17 @@ class MqttConnection(aiomqtt.Client):
                 future.exception()
 
     async def subscribe_all(self, subscriptions: Sequence[tuple[str, int]]) -> list[str]:
-        """Subscribes to filters with their QoS. The filters that the broker refused."""
+        """Subscribes to filters with their QoS. The filters that the broker refused.
+
+        Somebody must `receive` meanwhile: what a session has kept comes before the answer, and may be a lot.
+        """
         if not subscriptions:
             return []
         if self._version5:
             options = [(topic, SubscribeOptions(qos, retainHandling=_RETAINED_IF_NEW)) for topic, qos in subscriptions]
-            granted = await self.subscribe(options)
+            granted = await self.subscribe(options, timeout=math.inf)
         else:
-            granted = await self.subscribe(list(subscriptions))
+            granted = await self.subscribe(list(subscriptions), timeout=math.inf)
         codes = [code.value if isinstance(code, ReasonCode) else code for code in granted]
         return [topic for (topic, _), code in zip(subscriptions, codes, strict=True) if code >= _REFUSED]
 
