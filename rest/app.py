@@ -100,7 +100,7 @@ async def _ours(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
         detail = f"{request.url.path} does not take {request.method}; it takes {allowed}"
         return problem_answer(problem.document(problem.METHOD, detail), {"Allow": allowed})
     if error.status_code == 404:
