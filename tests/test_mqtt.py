@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -286,6 +287,14 @@ async def test_a_password_that_nobody_set_is_no_reason_to_try_again(broker: Brok
     await asyncio.wait_for(adapter.run(Store().deliver), 5)
     assert adapter.status.state is SourceState.FAILED
     assert "IOTSENSE_TEST_UNSET is not set" in str(adapter.status.error)
+
+
+async def test_a_missing_library_is_said_with_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "iotsense.ingest.mqtt_connection", None)
+    adapter = adapter_for("mqtt://127.0.0.1:1")
+    await asyncio.wait_for(adapter.run(Store().deliver), 5)
+    assert adapter.status.state is SourceState.FAILED
+    assert "pip install 'iotsense[mqtt]'" in str(adapter.status.error)
 
 
 async def test_a_topic_that_the_broker_forbids_is_said(broker: Broker) -> None:
