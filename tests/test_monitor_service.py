@@ -18,10 +18,10 @@ async def test_a_rule_that_cannot_be_used_is_told_by_health(tmp_path: Path) -> N
     metres = SPIKE | {"sensor": "c_temp", "conditions": [SPIKE["conditions"][0] | {"unit": "metre"}]}
     async with service(tmp_path / "data", write_plant(tmp_path)) as running, client(running) as http:
         await asyncio.to_thread(set_rules, running.twin, metres)
-        notices: list[str] = []
-        while not any("temperature_spike" in notice for notice in notices):
+        reasons: list[str] = []
+        while not any("temperature_spike" in reason for reason in reasons):
             await asyncio.sleep(0.02)
-            notices = (await http.get("/health")).json()["notices"]
+            reasons = (await http.get("/health")).json()["reasons"]
 
 
 async def test_a_reading_over_http_lowers_the_health_that_rest_shows(tmp_path: Path) -> None:
