@@ -12,6 +12,7 @@ from pathlib import Path
 
 from figure import Figure, clock
 from plant import batches, plant
+from power_cut import build
 
 from iotsense.twin.batch import ReadingBatch
 from iotsense.twin.twin import Twin
@@ -70,9 +71,7 @@ def one_by_one() -> float:
 def slow_disk(rows: int, callers: int, delay_us: int) -> tuple[float, float]:
     """`rate` in a process whose every sync takes longer."""
     with tempfile.TemporaryDirectory(prefix="iotsense-bench-") as directory:
-        library = Path(directory) / "iotrace.so"
-        source = Path(__file__).parents[1] / "tests" / "iotrace.c"
-        subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", library, source, "-ldl", "-lpthread"], check=True)
+        library = build(Path(directory))
         environment = os.environ | {
             "LD_PRELOAD": str(library),
             "IOTRACE_DIR": tempfile.gettempdir(),

@@ -1,5 +1,5 @@
 #!/bin/sh
-# services.sh: brings the programs that tests talk to. Quick when they are there; installs Debian packages when it may;
+# services.sh: brings the programs that tests and benchmarks talk to. Quick when they are there; installs Debian packages when it may;
 # otherwise says what to type. Exit status 1 if something is missing afterwards.
 set -eu
 # Debian keeps servers where an ordinary user's PATH does not look.
@@ -12,6 +12,7 @@ mosquitto_pub mosquitto-clients
 openssl       openssl
 chromium      chromium
 gcc           gcc
+wrk           wrk
 "
 
 lacking() {

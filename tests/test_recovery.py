@@ -79,3 +79,15 @@ def test_a_journal_that_ends_too_early_refuses_writes_and_names_the_range(direct
             twin.apply(ReadingBatch.of([0], 1, [1.0]))
         assert len(twin.history(0, 0, 2**62)) == 30_000
         assert twin.graph.find("line").level is Level.LINE
+
+
+def test_a_journal_that_cannot_be_read_refuses_writes_and_leaves_the_rest_to_see(directory: Path) -> None:
+    newest = max((directory / "journal").glob("*.sqlite"))
+    newest.write_bytes(b"garbage" * 10_000)
+    with Twin.open(directory, OPTIONS) as twin:
+        assert twin.trouble is not None
+        assert newest.name in twin.trouble
+        with pytest.raises(StorageReadOnlyError, match="refused because of damage"):
+            twin.apply(ReadingBatch.of([0], 1, [1.0]))
+        assert len(twin.history(0, 0, 2**62)) == 30_000
+    assert newest.read_bytes() == b"garbage" * 10_000

@@ -89,11 +89,11 @@ class Journal:
         self.directory.mkdir(exist_ok=True)
         sync_directory(self.directory.parent)
         self.segments = [Segment(path, int(path.stem)) for path in sorted(self.directory.glob("*.sqlite"))]
-        if len(self.segments) > 1 and self.segments[-1].extent()[1] == 0:
+        if len(self.segments) > 1 and self.segments[-1].empty():
             self.segments.pop().drop()  # a crash came between making the file and its first entry
-        if not self.segments:
-            self.segments = [self._segment(1)]
-            self.segments[0].open_writer()
+        self.segments = self.segments or [self._segment(1)]
+        if self.segments[-1].empty():
+            self.segments[-1].open_writer()  # new, or a crash came while it was made
         for segment, after in zip(self.segments, [*self.segments[1:], None], strict=True):
             try:
                 self.last_seq = segment.check(after.first if after else None)

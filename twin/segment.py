@@ -118,6 +118,13 @@ class Segment:
         last, count = self._query("SELECT max(seq), count(*) FROM entry")[0]
         return (self.first - 1 if last is None else last), count
 
+    def empty(self) -> bool:
+        """Whether nothing was ever written; a file that cannot be read is damaged, not empty."""
+        try:
+            return self.extent()[1] == 0
+        except DamagedFileError:
+            return False
+
     def check(self, next_first: int | None) -> int:
         """The last entry's number; raises DamagedFileError that names the range if entries are missing."""
         last, count = self.extent()
@@ -137,7 +144,7 @@ class Segment:
 
     def last_recorded(self) -> int:
         """When the last entry was recorded [ns]; 0 if there is none."""
-        if not self.extent()[1]:
+        if self.empty():
             return 0
         found = self._query("SELECT recorded FROM entry ORDER BY seq DESC LIMIT 1")
         return int(found[0][0])
