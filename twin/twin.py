@@ -1,7 +1,6 @@
 """The twin of a plant on a data directory: what it is, what it was, and the one way to change it."""
 
 import asyncio
-import hashlib
 import logging
 import threading
 import time
@@ -15,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .batch import ReadingBatch
-from .changes import StructureChange
 from .checkpoint import CheckpointFiles
 from .directory import DataDirectory
 from .entry import DeadLetter, Entry, EntryKind, EventDraft, Resolution
@@ -23,15 +21,15 @@ from .errors import StorageError
 from .graph import Graph
 from .graph_edit import GraphEdit
 from .history import History
-from .journal import SEGMENT_BYTES, Journal, Part
-from .live import STALE, Live, position
+from .journal import SEGMENT_BYTES, Journal
+from .live import STALE, Live
 from .model import Event
+from .parts import identity_hash, identity_hashes, reading_parts, record_parts, structure_parts
 from .past import Past
 from .projector import Projector
 from .query_store import QueryStore
 from .recovery import open_query_store, recover
 from .state import TwinState
-from .structure_event import structure_event
 from .subscription import StateSubscription
 from .times import NS, now_ns
 
@@ -165,7 +163,7 @@ class Twin:
 
         Raises StorageError (nothing was kept), OverloadedError (nothing was accepted).
         """
-        return self._journal.write(_parts(batch, ()))
+        return self._journal.write(reading_parts(batch, ()))
 
     def submit(
         self,
@@ -175,7 +173,7 @@ class Twin:
         dead_letters: Sequence[DeadLetter] = (),
     ) -> "Future[int]":
         """Readings, the messages that they came in, and what could not be used, as one transaction."""
-        return self._journal.submit(_parts(batch, dead_letters), _hashes(identities))
+        return self._journal.submit(reading_parts(batch, dead_letters), identity_hashes(identities))
 
     async def append(
         self,
@@ -185,7 +183,7 @@ class Twin:
         dead_letters: Sequence[DeadLetter] = (),
     ) -> int:
         """`submit` for coroutines: returns when it is durable."""
-        return await self._journal.append(_parts(batch, dead_letters), _hashes(identities))
+        return await self._journal.append(reading_parts(batch, dead_letters), identity_hashes(identities))
 
     def change(self, build: Callable[[GraphEdit], T], author: str) -> T:
         """One revision of the structure: what `build` asks of the edit happens whole or, if it raises, not at all.
@@ -199,7 +197,7 @@ class Twin:
             result = build(edit)
             change = edit.change()
             if change is not None:
-                self._journal.write(_structure_parts(change, before))
+                self._journal.write(structure_parts(change, before))
             return result
 
     async def change_async(self, build: Callable[[GraphEdit], T], author: str) -> T:
@@ -213,7 +211,7 @@ class Twin:
         position: tuple[str, int] | None = None,
     ) -> int:
         """Events, derived readings, and how far their author has read the journal, as one transaction."""
-        return self._journal.write(_record_parts(drafts, batch, position))
+        return self._journal.write(record_parts(drafts, batch, position))
 
     async def record_async(
         self,
@@ -222,7 +220,7 @@ class Twin:
         position: tuple[str, int] | None = None,
     ) -> int:
         """`record` for coroutines."""
-        return await self._journal.append(_record_parts(drafts, batch, position))
+        return await self._journal.append(record_parts(drafts, batch, position))
 
     def mark_stale(self, silent: Sequence[tuple[int, int]]) -> int:
         """Signals (index) that have been silent since (time of the last reading [ns]): an event each, state uncertain.
@@ -253,7 +251,7 @@ class Twin:
 
     def seen(self, identity: str) -> bool:
         """Whether a message of this identity became durable within the last 24 hours, restarts included."""
-        return self._journal.has_identity(_hash(identity), now_ns() - IDENTITY_NS)
+        return self._journal.has_identity(identity_hash(identity), now_ns() - IDENTITY_NS)
 
     # The past
 
@@ -369,35 +367,3 @@ class Twin:
     def _drop_old(self) -> None:
         passed = min([self._store.applied_seq, *self._live.positions.values()])
         self._journal.drop_before(passed, now_ns() - int(self._options.journal_retention * NS))
-
-
-def _hash(identity: str) -> bytes:
-    return hashlib.blake2b(identity.encode(), digest_size=16).digest()
-
-
-def _hashes(identities: Sequence[str]) -> list[bytes]:
-    return [_hash(identity) for identity in identities]
-
-
-def _parts(batch: ReadingBatch | None, dead_letters: Sequence[DeadLetter]) -> list[Part]:
-    parts: list[Part] = []
-    if batch is not None and len(batch):
-        parts.append((EntryKind.READINGS, batch))
-    if dead_letters:
-        parts.append((EntryKind.DEAD_LETTERS, list(dead_letters)))
-    return parts
-
-
-def _structure_parts(change: StructureChange, before: Graph) -> list[Part]:
-    return [(EntryKind.STRUCTURE, change), (EntryKind.EVENTS, [structure_event(change, before)])]
-
-
-def _record_parts(drafts: Sequence[EventDraft], batch: ReadingBatch | None, read: tuple[str, int] | None) -> list[Part]:
-    parts: list[Part] = []
-    if drafts:
-        parts.append((EntryKind.EVENTS, list(drafts)))
-    if batch is not None and len(batch):
-        parts.append((EntryKind.READINGS, batch))
-    if read is not None:
-        parts.append(position(*read))
-    return parts

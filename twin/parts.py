@@ -1,0 +1,49 @@
+"""What one transaction of the journal is made of."""
+
+import hashlib
+from collections.abc import Sequence
+
+from .batch import ReadingBatch
+from .changes import StructureChange
+from .entry import DeadLetter, EntryKind, EventDraft
+from .graph import Graph
+from .journal import Part
+from .live import position
+from .structure_event import structure_event
+
+
+def identity_hash(identity: str) -> bytes:
+    """What stands for a message's identity in the journal."""
+    return hashlib.blake2b(identity.encode(), digest_size=16).digest()
+
+
+def identity_hashes(identities: Sequence[str]) -> list[bytes]:
+    """The same for several."""
+    return [identity_hash(identity) for identity in identities]
+
+
+def reading_parts(batch: ReadingBatch | None, dead_letters: Sequence[DeadLetter]) -> list[Part]:
+    """Readings, and what came with them and could not be used."""
+    parts: list[Part] = []
+    if batch is not None and len(batch):
+        parts.append((EntryKind.READINGS, batch))
+    if dead_letters:
+        parts.append((EntryKind.DEAD_LETTERS, list(dead_letters)))
+    return parts
+
+
+def structure_parts(change: StructureChange, before: Graph) -> list[Part]:
+    """A revision, and the event that tells of it."""
+    return [(EntryKind.STRUCTURE, change), (EntryKind.EVENTS, [structure_event(change, before)])]
+
+
+def record_parts(drafts: Sequence[EventDraft], batch: ReadingBatch | None, read: tuple[str, int] | None) -> list[Part]:
+    """What a reader of the journal concluded, and how far it has read."""
+    parts: list[Part] = []
+    if drafts:
+        parts.append((EntryKind.EVENTS, list(drafts)))
+    if batch is not None and len(batch):
+        parts.append((EntryKind.READINGS, batch))
+    if read is not None:
+        parts.append(position(*read))
+    return parts
