@@ -210,6 +210,7 @@ async function start() {
   followDrawn();
   select(decodeURIComponent(location.hash.slice(1)) || null);
   await feed.start();
+  reload(); // what changed between the first load and the start of the feed is in neither
   setInterval(() => document.hidden || showFigures().catch(() => null), FIGURES_EVERY);
   showFigures();
 }
