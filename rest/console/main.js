@@ -203,6 +203,7 @@ $("zoom-in").onclick = () => view.zoom(1.3);
 $("zoom-out").onclick = () => view.zoom(1 / 1.3);
 
 async function start() {
+  const { nodes } = (await ask(SERVICE)).service;
   await plant.load();
   showEmpty();
   view.show(plant);
@@ -210,7 +211,8 @@ async function start() {
   followDrawn();
   select(decodeURIComponent(location.hash.slice(1)) || null);
   await feed.start();
-  reload(); // what changed between the first load and the start of the feed is in neither
+  // What came between the first load and the start of the feed is in neither.
+  if ((await ask(SERVICE)).service.nodes !== nodes) reload();
   setInterval(() => document.hidden || showFigures().catch(() => null), FIGURES_EVERY);
   showFigures();
 }
