@@ -15,6 +15,7 @@ from iotsense.twin.entry import DeadLetter, EventDraft
 from iotsense.twin.errors import ConflictError, DirectoryInUseError, InvalidValueError
 from iotsense.twin.graph_edit import GraphEdit
 from iotsense.twin.model import Level, Quality
+from iotsense.twin.times import now_ns
 from iotsense.twin.twin import StoreOptions, Twin
 
 
@@ -87,6 +88,19 @@ def test_a_change_is_told_as_an_event(twin: Twin) -> None:
     assert event.data["added_count"] == 5
     assert event.data["author"] == "test"
     assert event.data["revision"] == twin.graph.revision == 1
+
+
+@pytest.mark.parametrize("projected", [True, False])
+def test_history_as_it_was_known(twin: Twin, projected: bool) -> None:
+    flow = index(twin, "flow")
+    twin.apply(ReadingBatch.of([flow] * 2, [10, 30], [1.0, 3.0]))
+    before = now_ns()
+    twin.apply(ReadingBatch.of([flow] * 2, [20, 30], [2.0, 3.5]))
+    if projected:
+        assert twin.catch_up()
+    assert twin.history(flow, 0, 100).value.tolist() == [1.0, 2.0, 3.5]
+    assert twin.history(flow, 0, 100, known_at=before).value.tolist() == [1.0, 3.0]
+    assert len(twin.history(flow, 0, 100, known_at=0)) == 0
 
 
 def test_history_sees_a_reading_at_once_and_only_once(tmp_path: Path) -> None:

@@ -157,11 +157,17 @@ class Tree:
             for event in yaml.parse(text, _Loader):
                 depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
                 if depth > MAX_DEPTH:
-                    self._find(self._place(event), (), f"found values nested deeper than {MAX_DEPTH} levels")
+                    self._too_deep(self._place(event))
                     return True
-        except yaml.MarkedYAMLError:
-            pass  # Composing meets the same mistake and reports it.
-        return False
+        except yaml.MarkedYAMLError as error:
+            # Newer versions of libyaml read ahead, and have a limit of their own.
+            if "nesting depth" in (error.problem or "") and (mark := error.problem_mark):
+                self._too_deep(Place(self.file, mark.line + 1, mark.column + 1))
+                return True
+        return False  # Composing meets any other mistake again and reports it.
+
+    def _too_deep(self, place: Place) -> None:
+        self._find(place, (), f"found values nested deeper than {MAX_DEPTH} levels")
 
     def _syntax(self, error: yaml.MarkedYAMLError) -> None:
         mark = error.problem_mark or error.context_mark

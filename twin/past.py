@@ -21,21 +21,24 @@ class Past:
         self._store = store
         self._projector = projector
 
-    def history(self, signal: int, start: int, end: int, points: int | None) -> History:
-        """Readings of a signal in [start, end) [ns]; raises InvalidValueError."""
+    def history(self, signal: int, start: int, end: int, points: int | None, known_at: int | None = None) -> History:
+        """Readings of a signal in [start, end) [ns], as known at a time; raises InvalidValueError."""
         if end <= start:
             raise InvalidValueError("the end of a history must be after its start", "to")
         if points is not None and points < 1:
             raise InvalidValueError("a history has at least one point", "points")
         # The tail first: a row that moves into the store meanwhile is found twice, which does no harm.
-        tail = self._tail(signal, start, end)
-        return history_of(_joined([self._store.rows(signal, start, end), *tail]), start, end, points)
+        tail = self._tail(signal, start, end, known_at)
+        stored = self._store.rows(signal, start, end, known_at)
+        return history_of(_joined([stored, *tail]), start, end, points)
 
-    def _tail(self, signal: int, start: int, end: int) -> list[Rows]:
+    def _tail(self, signal: int, start: int, end: int, known_at: int | None) -> list[Rows]:
         if self._journal.recent(self._store.applied_seq) is None:
             self._projector.catch_up()
         tail = []
         for entry in self._journal.read(self._store.applied_seq):
+            if known_at is not None and entry.recorded > known_at:
+                break
             if entry.kind is not EntryKind.READINGS:
                 continue
             batch = entry.value

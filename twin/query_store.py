@@ -163,13 +163,14 @@ class QueryStore:
 
     # Reading
 
-    def rows(self, signal: int, start: int, end: int) -> Rows:
-        """The recorded readings of one signal in [start, end) [ns], in no order."""
+    def rows(self, signal: int, start: int, end: int, known_at: int | None = None) -> Rows:
+        """The readings of one signal in [start, end) [ns], recorded until `known_at` [ns] if given, in no order."""
+        sql = "SELECT time, value, quality, recorded FROM reading WHERE signal = ? AND time >= ? AND time < ?"
+        values = [signal, start, end]
+        if known_at is not None:
+            sql, values = f"{sql} AND recorded <= ?", [*values, known_at]
         with translated(self.path), self._cursor() as cursor:
-            found = cursor.execute(
-                "SELECT time, value, quality, recorded FROM reading WHERE signal = ? AND time >= ? AND time < ?",
-                [signal, start, end],
-            ).fetchnumpy()
+            found = cursor.execute(sql, values).fetchnumpy()
         return Rows(*(np.ma.getdata(found[name]) for name in ("time", "value", "quality", "recorded")))
 
     def count(self, signal: int | None = None) -> int:

@@ -255,9 +255,14 @@ class Twin:
 
     # The past
 
-    def history(self, signal: int, start: int, end: int, points: int | None = None) -> History:
-        """Readings of a signal in [start, end) [ns], at most `points` rows; blocks, so use a thread."""
-        return self._past.history(signal, start, end, points)
+    def history(
+        self, signal: int, start: int, end: int, points: int | None = None, known_at: int | None = None
+    ) -> History:
+        """Readings of a signal in [start, end) [ns], at most `points` rows; blocks, so use a thread.
+
+        `known_at` [ns] leaves out what was recorded later: corrections, late readings.
+        """
+        return self._past.history(signal, start, end, points, known_at)
 
     def reading_count(self, signal: int | None = None) -> int:
         """How many readings are stored, of one signal or of all; superseded ones are included."""
