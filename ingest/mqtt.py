@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
+from ..twin.backoff import Backoff
 from ..twin.errors import InvalidValueError, IoTSenseError, MissingExtraError, SourceError
 from ..twin.times import NS, now_ns
 from .adapter import Deliver
-from .backoff import Backoff
 from .message import Message
 from .mqtt_broker import MqttBroker
 from .mqtt_packets import Publish

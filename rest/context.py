@@ -2,10 +2,11 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..twin.store_status import StoreStatus
 from ..twin.times import now_ns
 from ..twin.twin import Twin
 from .layout import Layouts
@@ -25,13 +26,14 @@ async def _nothing() -> None:
 class Context:
     """The parts of a service, running or opened for one command, that its facades work on.
 
-    `health` tells how its tasks are; `applied` is told of new definitions; `stopping` ends streams; `instance` differs
-    from process to process.
+    `stores` are the external ones; `health` tells how its tasks are; `applied` is told of new definitions; `stopping`
+    ends streams; `instance` differs from process to process.
     """
 
     twin: Twin
     pipeline: "Pipeline"
     sources: Callable[[], Mapping[str, "SourceStatus"]] = dict
+    stores: Callable[[], Sequence[StoreStatus]] = tuple
     health: Callable[[], dict[str, Any]] = dict
     applied: Callable[[], Awaitable[None]] = _nothing
     version: str = ""

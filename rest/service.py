@@ -9,12 +9,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from ..twin.errors import NotFoundError
+from ..twin.store_status import store_reasons
 from ..twin.times import NS, format_time, now_ns
 from . import problem, query
 from .answer import json_answer, problem_answer
 from .context import Context
 from .endpoint import PREFIX, Answer, Endpoint
 from .metrics import MEDIA_TYPE, Metric, Sample, exposition
+from .store_metrics import store_metrics
 
 TEXT = "text/plain"
 _COUNTERS = {
@@ -42,6 +44,7 @@ class HealthReport(msgspec.Struct):
     storage: dict[str, Any]
     tasks: dict[str, Any]
     sources: list[dict[str, Any]]
+    stores: list[dict[str, Any]]
     notices: list[str]
 
 
@@ -98,6 +101,7 @@ def health_report(context: Context) -> HealthReport:
     statuses = [status.as_dict() for status in context.sources().values()]
     reasons = [f"task {name}: {task['error']}" for name, task in tasks.items() if task.get("error")]
     reasons += [f"source {s['name']} is in {s['state']}: {s['error']}" for s in statuses if s["error"]]
+    reasons += store_reasons(context.stores())
     reasons += supervised.get("reasons", [])
     reasons += [f"history: {twin.history_trouble}"] if twin.history_trouble else []
     reasons += [f"damage: {text}" for text in twin.damage]
@@ -112,6 +116,7 @@ def health_report(context: Context) -> HealthReport:
         storage={"writable": twin.writable, "bytes": twin.sizes(), **twin.counts()},
         tasks=tasks,
         sources=statuses,
+        stores=[store.as_dict() for store in context.stores()],
         notices=supervised.get("notices", []),
     )
 
@@ -143,6 +148,7 @@ def _metrics(context: Context) -> Iterator[Metric]:
     sizes = [Sample(size, {"part": part}) for part, size in twin.sizes().items()]
     yield Metric("iotsense_storage_bytes", "Bytes on the disk", sizes)
     yield from _source_metrics(context)
+    yield from store_metrics(context.stores())
 
 
 def _source_metrics(context: Context) -> Iterator[Metric]:

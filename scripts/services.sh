@@ -1,7 +1,9 @@
 #!/bin/sh
 # services.sh: brings the programs that tests and benchmarks talk to. Quick when they are there; installs Debian packages when it may;
-# otherwise says what to type. Exit status 1 if something is missing afterwards.
+# otherwise says what to type. A server that takes more than a package has a script of its own, service-NAME.sh.
+# Exit status 1 if something is missing afterwards.
 set -eu
+directory=$(dirname "$0")
 # Debian keeps servers where an ordinary user's PATH does not look.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
@@ -29,30 +31,20 @@ have() {
     esac >/dev/null 2>&1
 }
 
-wanted=$(lacking | tr '\n' ' ')
-[ -n "$wanted" ] || exit 0
-
-install="apt-get install --yes --no-install-recommends $wanted"
-case $wanted in *gcc*) install="$install libc6-dev" ;; esac
-if ! command -v apt-get >/dev/null; then
-    echo "missing: $wanted- this is no Debian or Ubuntu: install them with your system's package manager" >&2
-    exit 1
-fi
-if [ "$(id -u)" != 0 ]; then
-    echo "missing: $wanted- as root: apt-get update && $install" >&2
-    exit 1
-fi
-
-echo "installing $wanted..."
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-if ! { apt-get update && DEBIAN_FRONTEND=noninteractive $install; } >"$log" 2>&1; then
-    tail -n 20 "$log" >&2
-    echo "could not be installed: $wanted" >&2
-    exit 1
-fi
+status=0
 wanted=$(lacking | tr '\n' ' ')
 if [ -n "$wanted" ]; then
-    echo "installed, but not found afterwards: $wanted" >&2
-    exit 1
+    case $wanted in *gcc*) wanted="$wanted libc6-dev" ;; esac
+    # shellcheck disable=SC2086 # they are words
+    "$directory/debian-packages.sh" $wanted || status=1
+    wanted=$(lacking | tr '\n' ' ')
+    if [ "$status" = 0 ] && [ -n "$wanted" ]; then
+        echo "installed, but not found afterwards: $wanted" >&2
+        status=1
+    fi
 fi
+# One that cannot be had does not keep the others away.
+for script in "$directory"/service-*.sh; do
+    "$script" || status=1
+done
+exit $status

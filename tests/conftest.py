@@ -8,9 +8,10 @@ from collections import defaultdict
 
 import pytest
 import servers
+from database_fixtures import influxdb_server, postgresql_server
 from mosquitto_fixtures import mosquitto
 
-__all__ = ["mosquitto"]
+__all__ = ["influxdb_server", "mosquitto", "postgresql_server"]
 
 _left_out: dict[str, list[str]] = defaultdict(list)
 

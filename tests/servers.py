@@ -1,6 +1,7 @@
 """Programs that tests talk to: where they are, and how to bring them."""
 
 import functools
+import glob
 import os
 import shutil
 import socket
@@ -15,11 +16,25 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "openssl": ("openssl",),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "gcc": ("gcc",),
+    "postgresql": ("postgres",),
+    "influxdb": ("influxd-v2.7.11",),  # Debian's is 1.6, so this one bears its version in its name
     "tmpfs": ("mount",),  # a small file system of its own, for a full disk; only root may mount one
 }
 
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iotsense"
+"""Where scripts/service-*.sh keep what they build."""
+
 # Debian keeps servers where an ordinary user's PATH does not look.
-_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+_PATH = os.pathsep.join(
+    [
+        os.environ.get("PATH", ""),
+        "/usr/local/sbin",
+        "/usr/sbin",
+        "/sbin",
+        *sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True),
+        str(CACHE / "influxdb"),
+    ]
+)
 
 
 @functools.cache

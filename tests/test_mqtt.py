@@ -16,10 +16,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from iotsense.ingest.adapter import Adapter
-from iotsense.ingest.backoff import Backoff
 from iotsense.ingest.mqtt import MqttAdapter
 from iotsense.ingest.mqtt_broker import MqttBroker, mqtt_brokers
 from iotsense.ingest.source_state import SourceState
+from iotsense.twin.backoff import Backoff
 from iotsense.twin.define_mqtt import MqttConnection
 from iotsense.twin.define_project import Project
 

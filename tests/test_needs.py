@@ -12,8 +12,8 @@ TESTS = Path(__file__).parent
 
 
 def run(folder: Path, body: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    for name in ("conftest.py", "servers.py", "mosquitto_fixtures.py"):
-        shutil.copy(TESTS / name, folder)
+    for file in (TESTS / "conftest.py", TESTS / "servers.py", *TESTS.glob("*_fixtures.py")):
+        shutil.copy(file, folder)
     (folder / "test_it.py").write_text(f"import pytest\n{body}")
     env = {key: value for key, value in os.environ.items() if key != "CI"} | {"PYTHONPATH": str(folder)} | environment
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "ignore", str(folder)]

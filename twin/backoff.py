@@ -1,4 +1,4 @@
-"""How long a source waits before it tries again: doubling, bounded, and never in step with its neighbours."""
+"""How long a source or a store waits before it tries again: doubling, bounded, never in step with its neighbours."""
 
 import random
 
