@@ -67,7 +67,7 @@ class Discovery:
 
     @property
     def _graph(self) -> Graph:
-        return self._edit.graph
+        return self._edit.view
 
     def place(self, unbound: Unbound, value: Any) -> None:
         """Makes the nodes and signals of a measurement.

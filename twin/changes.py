@@ -7,49 +7,49 @@ import msgspec
 from .model import Node, Relationship, Signal
 
 
-class AddNode(msgspec.Struct, frozen=True, tag_field="operation", tag="add_node"):
+class AddNode(msgspec.Struct, frozen=True, gc=False, tag_field="operation", tag="add_node"):
     """A new node; its key was never used before."""
 
     node: Node
 
 
-class UpdateNode(msgspec.Struct, frozen=True, tag_field="operation", tag="update_node"):
+class UpdateNode(msgspec.Struct, frozen=True, gc=False, tag_field="operation", tag="update_node"):
     """The node with this key becomes this."""
 
     node: Node
 
 
-class RemoveNode(msgspec.Struct, frozen=True, tag_field="operation", tag="remove_node"):
+class RemoveNode(msgspec.Struct, frozen=True, gc=False, tag_field="operation", tag="remove_node"):
     """The node goes, with its signals and relationships; its key and their indexes are never used again."""
 
     key: int
 
 
-class AddSignal(msgspec.Struct, frozen=True, tag_field="operation", tag="add_signal"):
+class AddSignal(msgspec.Struct, frozen=True, gc=False, tag_field="operation", tag="add_signal"):
     """A new signal; its index was never used before."""
 
     signal: Signal
 
 
-class UpdateSignal(msgspec.Struct, frozen=True, tag_field="operation", tag="update_signal"):
+class UpdateSignal(msgspec.Struct, frozen=True, gc=False, tag_field="operation", tag="update_signal"):
     """The signal with this index becomes this; its node and index stay."""
 
     signal: Signal
 
 
-class RemoveSignal(msgspec.Struct, frozen=True, tag_field="operation", tag="remove_signal"):
+class RemoveSignal(msgspec.Struct, frozen=True, gc=False, tag_field="operation", tag="remove_signal"):
     """The signal goes; its history stays and its index is never used again."""
 
     index: int
 
 
-class PutRelationship(msgspec.Struct, frozen=True, tag_field="operation", tag="put_relationship"):
+class PutRelationship(msgspec.Struct, frozen=True, gc=False, tag_field="operation", tag="put_relationship"):
     """A relationship is added, or its properties replaced."""
 
     relationship: Relationship
 
 
-class RemoveRelationship(msgspec.Struct, frozen=True, tag_field="operation", tag="remove_relationship"):
+class RemoveRelationship(msgspec.Struct, frozen=True, gc=False, tag_field="operation", tag="remove_relationship"):
     """A relationship goes."""
 
     source: int
@@ -57,7 +57,7 @@ class RemoveRelationship(msgspec.Struct, frozen=True, tag_field="operation", tag
     target: int
 
 
-class SetDefinition(msgspec.Struct, frozen=True, tag_field="operation", tag="set_definition"):
+class SetDefinition(msgspec.Struct, frozen=True, gc=False, tag_field="operation", tag="set_definition"):
     """The applied sections of the project that are not nodes, as canonical JSON."""
 
     sections: dict[str, Any]

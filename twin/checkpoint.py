@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from .changes import AddNode, AddSignal, Operation, PutRelationship
+from .collector import collector_paused
 from .errors import DamagedFileError
 from .graph import Graph
 from .graph_edit import apply_operations
@@ -101,7 +102,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     def graph(self) -> Graph:
         """The structure."""
-        return msgspec.msgpack.decode(self.structure, type=StructureImage).graph()
+        with collector_paused():
+            return msgspec.msgpack.decode(self.structure, type=StructureImage).graph()
 
 
 def decode(data: bytes) -> Checkpoint:

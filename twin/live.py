@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from .changes import AddSignal, Operation, UpdateSignal
 from .checkpoint import Checkpoint, StateImage, StructureImage
 from .entry import DeadLetter, Entry, EntryKind, EventDraft, NewLabel, Position
 from .graph import Graph
@@ -78,7 +79,7 @@ class Live:
                 self.state.apply(value, entry.seq)
                 self.readings += len(value)
             case EntryKind.STRUCTURE:
-                self._become(apply_change(self.graph, value))
+                self._become(apply_change(self.graph, value), value.operations)
             case EntryKind.EVENTS:
                 for event in value:
                     self._absorb_event(event, entry.seq)
@@ -92,14 +93,13 @@ class Live:
                 pass  # the query store's, and a start's, concern
         self.seq, self.recorded = entry.seq, entry.recorded
 
-    def _become(self, graph: Graph) -> None:
+    def _become(self, graph: Graph, operations: Sequence[Operation]) -> None:
         self.state.grow(graph.signal_count)
-        known = self.graph.signal_map
-        for index, signal in graph.signal_map.items():
-            # Persistent maps share what did not change, so identity tells the new and the altered apart.
-            if known.get(index) is not signal:
+        for operation in operations:
+            if isinstance(operation, AddSignal | UpdateSignal):
+                signal = operation.signal
                 boolean = signal.data_type is DataType.BOOLEAN and not signal.labels
-                self.labels.define(index, _BOOLEAN_LABELS if boolean else signal.labels)
+                self.labels.define(signal.index, _BOOLEAN_LABELS if boolean else signal.labels)
         self.graph = graph
 
     def _absorb_event(self, event: Event, seq: int) -> None:

@@ -63,7 +63,7 @@ def quality_word(quality: int) -> str:
     return "uncertain" if quality >= Quality.UNCERTAIN else "bad"
 
 
-class Node(msgspec.Struct, frozen=True, omit_defaults=True):
+class Node(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One thing of the plant.
 
     `key` is immutable and never reused; `id` is the readable dotted name and may change by revision.
@@ -86,7 +86,7 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.id.rpartition(".")[2]
 
 
-class Relationship(msgspec.Struct, frozen=True, omit_defaults=True):
+class Relationship(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A typed arrow between two nodes; `properties` such as `transfer_time` [s]."""
 
     source: int
@@ -95,7 +95,7 @@ class Relationship(msgspec.Struct, frozen=True, omit_defaults=True):
     properties: dict[str, Any] = {}
 
 
-class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
+class Signal(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A named time series on a node. `index` (int32) is stable for ever and never reused.
 
     `labels` are the texts that the codes 0, 1, ... of a text or boolean signal stand for; those met at run time
@@ -116,7 +116,7 @@ class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
     expected_interval: float | None = None
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Something that happened. Numbered without gaps by `seq`; an interval if `until` is set.
 
     `time`, `until` and `recorded` are ns since the epoch (UTC). An event with the `identity` of an earlier one

@@ -49,7 +49,7 @@ class _Revision:
             return self._add(wanted, parent)
         old = self._before.node(key)
         self._keys[wanted.id] = key
-        if self._edit.graph.node(key).id != wanted.id:
+        if self._edit.view.node(key).id != wanted.id:
             self._rename(key, wanted.id)
         node = self._edit.update_node(
             key,
@@ -100,8 +100,8 @@ class _Revision:
 
     def _make_room(self, id: str) -> None:
         """Whoever has the id, and will be moved or removed, steps aside."""
-        if id in self._edit.graph:
-            occupant = self._edit.graph.find(id)
+        if id in self._edit.view:
+            occupant = self._edit.view.find(id)
             if occupant.key not in self._matching and occupant.origin is Origin.DISCOVERED:
                 raise ConflictError(
                     f"{id} is defined as another kind of thing than the {occupant.level} that was discovered"
@@ -114,7 +114,7 @@ class _Revision:
         """A definition governs what its sensors measure; derived signals belong to the engines."""
         if wanted.level is not Level.SENSOR:
             return ()
-        there = {signal.name: signal for signal in self._edit.graph.signals_of(key) if signal.role is Role.MEASURED}
+        there = {signal.name: signal for signal in self._edit.view.signals_of(key) if signal.role is Role.MEASURED}
         changes = [self._signal(key, signal, there.pop(signal.name, None)) for signal in wanted.signals]
         for signal in there.values():
             self._edit.remove_signal(signal.index)
@@ -161,10 +161,10 @@ class _Revision:
         unwanted = [node for node in self._before.nodes(origin=Origin.DEFINED) if node.key not in self._matching]
         doomed: dict[int, Node] = {}
         for node in unwanted:
-            for below in (self._edit.graph.node(node.key), *self._edit.graph.descendants(node.key)):
+            for below in (self._edit.view.node(node.key), *self._edit.view.descendants(node.key)):
                 doomed[below.key] = below
         changes = [self._removal(self._before.node(key)) for key in doomed]
-        depth = {key: sum(1 for _ in self._edit.graph.ancestors(key)) for key in doomed}
+        depth = {key: sum(1 for _ in self._edit.view.ancestors(key)) for key in doomed}
         for key in sorted(doomed, key=lambda key: -depth[key]):
             self._edit.remove_node(key)
         return changes

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .batch import ReadingBatch
 from .checkpoint import CheckpointFiles
+from .collector import collector_paused
 from .directory import DataDirectory
 from .entry import DeadLetter, Entry, EntryKind, EventDraft, Resolution
 from .errors import StorageError
@@ -191,7 +192,7 @@ class Twin:
         Returns what `build` returns, once the change is durable and `graph` shows it. It has the graph to itself:
         changes run one after another.
         """
-        with self._structure:
+        with self._structure, collector_paused():
             edit = GraphEdit(self.graph, author)
             before = self.graph
             result = build(edit)
