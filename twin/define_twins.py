@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
+from .define_repetition import Repeatable
 from .define_types import (
     Duration,
     FileName,
@@ -140,7 +141,7 @@ def _labels(labels: list[str]) -> list[str]:
     return labels
 
 
-class Sensor(NodeFields):
+class Sensor(NodeFields, Repeatable):
     """A sensor: one measured signal, or one per joint."""
 
     id: Id
@@ -181,7 +182,7 @@ class Sensor(NodeFields):
         return self
 
 
-class Component(NodeFields):
+class Component(NodeFields, Repeatable):
     """A machine or a part of one (ISA-95 work unit, equipment module)."""
 
     id: Id
@@ -200,7 +201,7 @@ class Component(NodeFields):
     """The components that it contains."""
 
 
-class Relationship(Model):
+class Relationship(Repeatable):
     """An arrow between two nodes of the plant."""
 
     from_: Annotated[Reference, Field(alias="from")]
@@ -239,7 +240,7 @@ class Simulation(Model):
     """WebSocket address of the rosbridge that Gazebo is reached through."""
 
 
-class DigitalTwin(NodeFields):
+class DigitalTwin(NodeFields, Repeatable):
     """A digital twin: a line with its components, sensors and relationships."""
 
     name: Id

@@ -27,11 +27,12 @@ class Place(NamedTuple):
 
 
 class Mapping(dict[str, Any]):
-    """A mapping with the places of its keys and values."""
+    """A mapping with the places of its keys and values. `instance` names what a `for_each` made of it."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, instance: str | None = None) -> None:
         super().__init__()
         self.place = place
+        self.instance = instance
         self.key_places: dict[str, Place] = {}
         self.value_places: dict[str, Place] = {}
 
@@ -298,3 +299,9 @@ def place_of(step: Step, key: bool = False) -> Place:
 def path_of(steps: Iterable[Step]) -> tuple[str | int, ...]:
     """The path of a trail, with items numbered as in their file."""
     return tuple(container.numbers[part] if isinstance(container, Items) else part for container, part in steps)
+
+
+def instance_of(steps: Iterable[Step]) -> str | None:
+    """Which of the entries that a `for_each` made a trail leads through, outer ones first."""
+    values = (container[part] for container, part in steps if isinstance(container, Items) and part < len(container))
+    return ".".join(each.instance for each in values if isinstance(each, Mapping) and each.instance) or None

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from .errors import InvalidValueError, NotFoundError
 
 MAX_TEXT = 100_000
+MAX_PAD = 64
 
 Namespace: TypeAlias = Mapping[str, Any]
 
@@ -196,6 +197,13 @@ def _length(value: Any) -> int:
     return len(value)
 
 
+def _padded(value: Any, width: Any) -> str:
+    """`pad(7, 3)` is 007."""
+    if not 0 <= width <= MAX_PAD:
+        raise ValueError(f"a width is from 0 to {MAX_PAD}")
+    return written(value).zfill(width)
+
+
 FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int]] = {
     "abs": (lambda value: abs(number(value)), 1, 1),
     "min": (_least, 1, 20),
@@ -207,6 +215,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int]] = {
     "exp": (lambda value: math.exp(number(value)), 1, 1),
     "log": (lambda value: math.log(number(value)), 1, 1),
     "len": (_length, 1, 1),
+    "pad": (lambda value, width: _padded(value, width), 2, 2),
     "int": (lambda value: number(int(float(value))), 1, 1),
     "float": (lambda value: float(value), 1, 1),
     "str": (lambda value: written(value), 1, 1),

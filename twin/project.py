@@ -11,10 +11,11 @@ from pydantic.fields import FieldInfo
 from .define_project import Project as Project
 from .define_types import FileMark, Model
 from .document import Mapping as TreeMapping
-from .document import Place, Tree, path_of, place_of, trail
+from .document import Place, Tree, instance_of, path_of, place_of, trail
 from .finding import Finding, has_errors, in_order, path_text
 from .finding import Path as KeyPath
 from .finding import strict as as_errors
+from .for_each import Expansion
 from .joining import Joining
 from .plant_checks import check_plant
 from .plant_index import PlantIndex, Problem
@@ -97,12 +98,13 @@ def load_texts(
         for document in tree.documents:
             joining.add(document, getattr(document, "place", Place(tree.file, 1, 1)))
     substitution = Substitution(env, base)
+    expansion = Expansion(joining.tree, substitution)
     substitution.fill(joining.tree)
     validation = Validation(joining.tree, substitution)
     findings = [finding for tree in trees for finding in tree.findings]
     # What cannot be read may define what others refer to.
-    whole = joining.whole and not findings
-    findings += joining.findings + substitution.findings + validation.findings
+    whole = joining.whole and not findings and not expansion.findings
+    findings += joining.findings + expansion.findings + substitution.findings + validation.findings
     project = validation.project
     if project is not None:
         problems = [*check_project(project, references=whole), *_files_of(project, base)]
@@ -124,7 +126,8 @@ def check_project(project: Project, *, references: bool = True) -> Iterator[Prob
 def _located(tree: TreeMapping, problem: Problem) -> Finding:
     steps = trail(tree, problem.path)
     place = place_of(steps[-1], problem.key) if steps else tree.place
-    return Finding(*place, problem.severity, path_text(path_of(steps)), problem.message, problem.suggestion)
+    path, instance = path_text(path_of(steps)), instance_of(steps)
+    return Finding(*place, problem.severity, path, problem.message, problem.suggestion, instance)
 
 
 # Files that definitions name ----------------------------------------------------------------------------------------

@@ -12,10 +12,12 @@ from .units import parse_unit
 
 # Sections that become nodes; all others are kept as they are.
 PLANT = ("enterprise", "site", "area", "digital_twins")
+_ENDS = {"from_", "to", "type", "for_each"}
 # Fields that become something else than a property of the node.
 _STRUCTURE = {
     "id", "name", "title", "type", "moved_from", "properties", "enterprise", "site", "area", "components", "sensors",
     "relationships", "unit", "low", "high", "stepped", "data_type", "labels", "expected_interval",
+    "for_each",
 }  # fmt: skip
 RESERVED = {
     "description", "pose", "geo", "external_ids", "documents", "timezone", "parameters", "model", "source", "joints",
@@ -123,7 +125,7 @@ def relationships_of(twins: Iterable[DigitalTwin], nodes: Sequence[DesiredNode])
     found = []
     for twin in twins:
         for one in twin.relationships:
-            given = one.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"from_", "to", "type"})
+            given = one.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=_ENDS)
             free = given.pop("properties", {})
             source, target = (_resolve(end, twin.name, ids) for end in (one.from_, one.to))
             found.append(DesiredRelationship(source, one.type, target, given | free))

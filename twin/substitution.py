@@ -82,7 +82,8 @@ class Substitution:
             return
         self._seen.add(id(tree))
         for key, value, place in _entries(tree):
-            here = (*path, key)
+            # Items keep the number that they have in the file, so that what a `for_each` repeats is told once.
+            here = (*path, tree.numbers[key] if isinstance(tree, Items) else key)
             secret = late or key in LATE_KEYS or (key in SECRET_KEYS and isinstance(tree, Tree))
             open_ended = template or key in TEMPLATE_KEYS
             if isinstance(value, (Tree, Items)):

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from .define_project import Project
 from .define_types import kind_of
-from .document import Items, Mapping, Step, path_of, place_of, scalar
+from .document import Items, Mapping, Step, instance_of, path_of, place_of, scalar
 from .expected import follow, keys_of
 from .finding import Finding, path_text
 from .substitution import Substitution
@@ -258,7 +258,7 @@ def _finding(group: list[Mistake]) -> Finding:
     path = path_of(first.steps)
     if first.missing and first.key is not None:
         path = (*path, first.key)
-    return Finding(*place, "error", path_text(path), message, first.suggestion)
+    return Finding(*place, "error", path_text(path), message, first.suggestion, instance_of(first.steps))
 
 
 def _quoted(text: str) -> tuple[str, ...]:
