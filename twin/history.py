@@ -1,6 +1,8 @@
 """What one signal did over a span of time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,16 @@ class Rows:
     value: NDArray[np.float64]
     quality: NDArray[np.uint8]
     recorded: NDArray[np.int64]
+
+    @classmethod
+    def concat(cls, rows: "Sequence[Rows]") -> Self:
+        """All rows, in order."""
+        return cls(
+            np.concatenate([np.zeros(0, dtype=np.int64), *(r.time for r in rows)]),
+            np.concatenate([np.zeros(0), *(r.value for r in rows)]),
+            np.concatenate([np.zeros(0, dtype=np.uint8), *(r.quality for r in rows)]),
+            np.concatenate([np.zeros(0, dtype=np.int64), *(r.recorded for r in rows)]),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,204 @@
+"""Where readings are kept: parts on the disk and, in memory, what has come since; a projection of the journal."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .entry import Entry
+from .errors import StorageError
+from .history import Rows
+from .history_flush import write_parts
+from .history_latest import latest
+from .history_parts import Parts, View
+from .history_raw import signal_rows
+from .history_raw_writer import RAW
+from .history_rows import SignalRows
+from .history_tail import Tail, tail_rows
+from .state import StateColumns
+
+log = logging.getLogger("iotsense.history")
+
+TAIL_ROWS = 1 << 20
+TAIL_S = 600.0
+RETRY_S = 5.0
+
+
+class HistoryStore:
+    """Readings up to `applied_seq`; those up to `durable_seq` are on the disk, the journal has the others.
+
+    One thread applies, any reads. When `tail_rows` readings are in memory, or the oldest of them is `tail_s` [s] old,
+    a thread of its own makes parts of them, while the next ones gather.
+    """
+
+    def __init__(self, directory: Path, tail_rows: int = TAIL_ROWS, tail_s: float = TAIL_S) -> None:
+        self.parts = Parts(directory)
+        self.trouble: StorageError | None = None
+        self._tail_rows, self._tail_s = tail_rows, tail_s
+        self._condition = threading.Condition(self.parts.lock)
+        self._active = Tail(tail_rows, self.parts.manifest.applied_seq)
+        self._frozen: Tail | None = None
+        self._began = time.monotonic()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="history", daemon=True)
+        self._thread.start()
+
+    # Writing
+
+    @property
+    def applied_seq(self) -> int:
+        """The journal's last entry that questions are answered from."""
+        return self._active.seq
+
+    @property
+    def durable_seq(self) -> int:
+        """The last entry that is needed no more."""
+        return self.parts.manifest.applied_seq
+
+    def apply(self, entries: Sequence[Entry]) -> None:
+        """Takes in the entries behind `applied_seq`; raises StorageError while the disk takes no more parts."""
+        for entry in entries:
+            with self._condition:
+                if not self._active.add(entry):
+                    self._freeze(len(entry.value))
+                    self._active.add(entry)
+        with self._condition:
+            if time.monotonic() - self._began > self._tail_s and self._frozen is None:
+                self._freeze(0)
+
+    def skip(self, seq: int) -> None:
+        """Goes on behind an entry that the journal no longer has."""
+        with self._condition:
+            self._active.seq = max(self._active.seq, seq)
+
+    def flush(self) -> None:
+        """Returns when everything that was applied is on the disk; raises StorageError."""
+        with self._condition:
+            self._freeze(0)
+            self._wait_for_room()
+
+    def _freeze(self, needed: int) -> None:
+        """The tail is handed over to be written, and another begins; waits for the one before."""
+        self._wait_for_room()
+        if self._active.seq > self.durable_seq:
+            self._frozen = self._active
+            self._active = Tail(max(self._tail_rows, needed), self._frozen.seq)
+            self._condition.notify_all()
+        elif needed > self._tail_rows:
+            self._active = Tail(needed, self._active.seq)
+        self._began = time.monotonic()
+
+    def _wait_for_room(self) -> None:
+        while self._frozen is not None:
+            if self.trouble is not None:
+                raise self.trouble
+            self._condition.wait()
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                while self._frozen is None and not self._closing:
+                    self._condition.wait()
+                frozen = self._frozen
+            if frozen is None:
+                return
+            self._try_to_write(frozen)
+            with self._condition:
+                if self.trouble is not None:
+                    if self._closing:
+                        return
+                    self._condition.wait(RETRY_S)
+
+    def _try_to_write(self, tail: Tail) -> None:
+        try:
+            written = write_parts(tail.rows(), self.parts.directory, self.parts.new_name)
+            self.parts.replace([], written, applied_seq=tail.seq, at_once=self._written)
+        except StorageError as error:
+            self._fail(error)
+        except Exception as error:  # this thread is the only one that makes room: it must not end
+            log.exception("history cannot be written")
+            self._fail(StorageError(f"history cannot be written: {error!r}"))
+
+    def _written(self) -> None:
+        with self._condition:
+            self._frozen, self.trouble = None, None
+            self._condition.notify_all()
+
+    def _fail(self, error: StorageError) -> None:
+        with self._condition:
+            if type(error) is not type(self.trouble):
+                log.warning("history falls behind the journal, which keeps everything: %s", error)
+            self.trouble = error
+            self._condition.notify_all()
+
+    # Reading
+
+    def latest(
+        self,
+        time: int | None,
+        known_at: int | None,
+        signals: NDArray[np.int32],
+        newer: SignalRows | None = None,
+    ) -> StateColumns:
+        """Per signal the newest reading until `time` among those recorded until `known_at` [ns], superseding heeded.
+
+        Columns as long as `signals`, `seq` is 0. `newer`: readings that are not applied yet, in the order of recording.
+        """
+        with self._reading(newer) as (view, tails):
+            return latest(view, tails, time, known_at, signals)
+
+    def rows(
+        self, signal: int, start: int, end: int, known_at: int | None = None, newer: SignalRows | None = None
+    ) -> Rows:
+        """The recorded readings of one signal in [start, end) [ns], superseded ones too, in no order."""
+        with self._reading(newer) as (view, tails):
+            view.refuse_lost(RAW, start, end - 1)
+            found = [tail_rows(rows, signal, start, end, known_at) for rows in tails]
+            for info in view.of_kind(RAW):
+                if info.min_time < end and info.max_time >= start and info.min_signal <= signal <= info.max_signal:
+                    rows = signal_rows(view.open(info), signal, start, end, known_at)
+                    found += [] if rows is None else [rows]
+            return Rows.concat(found)
+
+    def count(self, signal: int | None = None) -> int:
+        """How many applied readings there are, superseded ones included."""
+        with self._reading(None) as (view, tails):
+            if signal is None:
+                return sum(info.rows for info in view.of_kind(RAW)) + sum(map(len, tails))
+            total = sum(int(np.count_nonzero(rows.signal == signal)) for rows in tails)
+            return total + sum(view.open(info).count(signal) for info in view.of_kind(RAW))
+
+    @contextlib.contextmanager
+    def _reading(self, newer: SignalRows | None) -> Iterator[tuple[View, list[SignalRows]]]:
+        with contextlib.ExitStack() as stack:
+            with self._condition:
+                view = stack.enter_context(self.parts.reading())
+                held = [tail.rows() for tail in (self._frozen, self._active) if tail is not None]
+            tails = [rows for rows in (*held, newer) if rows is not None and len(rows)]
+            yield view, tails
+
+    # Keeping house
+
+    def size(self) -> int:
+        """Bytes on the disk."""
+        return self.parts.size()
+
+    def reopen(self) -> None:
+        """Nothing is to be opened again: a write that failed is tried again by itself."""
+
+    def close(self) -> None:
+        """Brings to the disk what is in memory, as far as it takes it; the journal has the rest."""
+        try:
+            self.flush()
+        except StorageError as error:
+            log.warning("history is behind; it catches up at the next start: %s", error)
+        with self._condition:
+            self._closing = True
+            self._condition.notify_all()
+        self._thread.join()
+        self.parts.files.close()
