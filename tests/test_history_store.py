@@ -8,9 +8,13 @@ from history_fixtures import DAY, S, all_rows, bits, entry, expected_latest, str
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from iotsense.twin import history_store
 from iotsense.twin.batch import ReadingBatch
 from iotsense.twin.entry import Entry
 from iotsense.twin.errors import DamagedFileError
+from iotsense.twin.history import History, history_of
+from iotsense.twin.history_compaction import to_merge
+from iotsense.twin.history_raw_writer import PartInfo
 from iotsense.twin.history_rows import SignalRows
 from iotsense.twin.history_store import HistoryStore
 from iotsense.twin.history_tail import rows_of_entries
@@ -199,3 +203,77 @@ def test_what_a_crash_left_is_cleared_away(stored: tuple[Path, SignalRows]) -> N
     assert sorted(path.name for path in directory.iterdir()) == known
     assert store.count() == len(rows)
     store.close()
+
+
+def same_history(found: History, wanted: History) -> None:
+    assert (found.bucket, found.time.tolist()) == (wanted.bucket, wanted.time.tolist())
+    assert found.count.tolist() == wanted.count.tolist()
+    assert found.quality.tolist() == wanted.quality.tolist()
+    for column in ("low", "high"):
+        assert bits(getattr(found, column)) == bits(getattr(wanted, column))
+    assert found.value == pytest.approx(wanted.value, nan_ok=True)
+
+
+@pytest.mark.parametrize(("late", "compacted"), [(0.0, False), (0.05, False), (0.05, True)])
+def test_buckets_of_blocks_are_those_of_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: float, compacted: bool
+) -> None:
+    monkeypatch.setattr(history_store, "WORTHWHILE_ROWS", 0)
+    seed = int(np.random.default_rng().integers(2**32))
+    print("seed", seed)
+    generator = np.random.default_rng(seed)
+    entries = stream(generator, entries=80, rows=1_000, signals=5, days=3, late=late)
+    rows = all_rows(entries)
+    store = HistoryStore(tmp_path / "history", tail_rows=9_000, quiet_s=0.0)
+    store.apply(entries)
+    if compacted:
+        store.flush()
+        while store.upkeep.step():
+            pass
+    low, high = int(rows.time.min()), int(rows.time.max())
+    for start, end, known_at in generator.integers(low - DAY // 4, high + DAY // 4, (40, 3)).tolist():
+        start, end = min(start, end), max(start, end) + 1
+        for known in (None, known_at, int(rows.recorded[int(generator.integers(len(rows)))])):
+            for points in (1, 7, 500):
+                signal = int(generator.integers(5))
+                wanted = history_of(store.rows(signal, start, end, known), start, end, points)
+                same_history(store.history(signal, start, end, points, known), wanted)
+    store.close()
+
+
+def test_small_parts_become_one_and_nothing_changes(tmp_path: Path) -> None:
+    entries = stream(np.random.default_rng(), entries=40, rows=3_000, signals=5, days=2, late=0.1)
+    rows = all_rows(entries)
+    store = HistoryStore(tmp_path / "history", tail_rows=6_000, quiet_s=0.0)
+    store.apply(entries)
+    store.flush()
+    while store.upkeep.step():
+        pass
+    with store.parts.reading() as view:
+        assert [len(parts) for parts in view.by_day.values()] == [1] * len(view.by_day)
+    files = sorted(path.name for path in store.parts.directory.glob("*.part"))
+    assert files == sorted(info.name for info in store.parts.manifest.parts)
+    span = int(rows.time.min()), int(rows.time.max())
+    for again in (False, True):
+        if again:
+            store.close()
+            store = HistoryStore(tmp_path / "history")
+        check_rows(store, rows, -(2**62), 2**62, None)
+        for time, known_at in np.random.default_rng().integers(*span, (20, 2)).tolist():
+            assert told(store.latest(time, known_at, SIGNALS)) == expected_latest(rows, time, known_at, SIGNALS)
+    store.close()
+
+
+def test_readings_are_rewritten_only_a_few_times() -> None:
+    infos: list[PartInfo] = []
+    written = 0
+    for number in range(400):
+        infos.append(PartInfo(str(number), "raw", 0, 10_000, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+        while chosen := to_merge(infos, quiet=False):
+            rows = sum(info.rows for info in chosen)
+            written += rows
+            infos = [info for info in infos if info not in chosen]
+            infos.append(PartInfo(f"merged {written}", "raw", 0, rows, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+    assert sum(info.rows for info in infos) == 4_000_000
+    assert len(infos) <= 15
+    assert written <= 5 * 4_000_000

@@ -53,15 +53,15 @@ class History:
 
 def history_of(rows: Rows, start: int, end: int, points: int | None) -> History:
     """Readings in [start, end) without superseded ones; more than `points` of them become as many buckets."""
-    latest = _latest(rows)
+    latest = standing(rows)
     if points is None or len(latest.time) <= points:
         value = latest.value
         return History(latest.time, value, latest.quality, value, value, np.ones(len(value), dtype=np.int64))
     return _buckets(latest, start, end, points)
 
 
-def _latest(rows: Rows) -> Rows:
-    """In the order of time; of several rows with one time the last recorded."""
+def standing(rows: Rows) -> Rows:
+    """Without superseded ones: in the order of time; of several rows with one time the last recorded."""
     order = np.lexsort((rows.recorded, rows.time))
     time = rows.time[order]
     keep = np.append(time[1:] != time[:-1], True) if len(time) else np.zeros(0, dtype=bool)
@@ -69,22 +69,83 @@ def _latest(rows: Rows) -> Rows:
     return Rows(rows.time[order], rows.value[order], rows.quality[order], rows.recorded[order])
 
 
+class Buckets:
+    """Sums of `points` spans of equal `width` [ns] from `start` on, to which rows and sums of rows are added."""
+
+    def __init__(self, start: int, width: int, points: int) -> None:
+        self.start, self.width = start, width
+        self.rows = np.zeros(points, dtype=np.int64)
+        self.count = np.zeros(points, dtype=np.int64)
+        self.total = np.zeros(points)
+        self.low = np.full(points, np.inf)
+        self.high = np.full(points, -np.inf)
+        self.worst = np.full(points, 255, dtype=np.uint8)
+
+    def number(self, time: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The bucket of a time [ns]."""
+        return (time - self.start) // self.width
+
+    def add_rows(self, rows: Rows) -> None:
+        """Rows none of which supersedes another."""
+        usable = (rows.quality >= Quality.UNCERTAIN) & ~np.isnan(rows.value)
+        value, one = rows.value[usable], np.ones(len(rows.time), dtype=np.int64)
+        self._add(self.number(rows.time), one, rows.quality)
+        self._add_usable(self.number(rows.time)[usable], one[usable], value, value, value)
+
+    def add_sums(
+        self,
+        number: NDArray[np.int64],
+        rows: NDArray[np.integer],
+        worst: NDArray[np.uint8],
+        usable: NDArray[np.integer],
+        total: NDArray[np.float64],
+        low: NDArray[np.float64],
+        high: NDArray[np.float64],
+    ) -> None:
+        """Sums that lie within the buckets `number`; `low` and `high` matter where `usable` is not 0."""
+        self._add(number, rows, worst)
+        some = usable > 0
+        self._add_usable(number[some], usable[some], total[some], low[some], high[some])
+
+    def _add(self, number: NDArray[np.int64], rows: NDArray[np.integer], worst: NDArray[np.uint8]) -> None:
+        np.add.at(self.rows, number, rows)
+        np.minimum.at(self.worst, number, worst)
+
+    def _add_usable(
+        self,
+        number: NDArray[np.int64],
+        count: NDArray[np.integer],
+        total: NDArray[np.float64],
+        low: NDArray[np.float64],
+        high: NDArray[np.float64],
+    ) -> None:
+        np.add.at(self.count, number, count)
+        np.add.at(self.total, number, total)
+        np.minimum.at(self.low, number, low)
+        np.maximum.at(self.high, number, high)
+
+    def history(self) -> History:
+        """The buckets that have rows."""
+        some = np.flatnonzero(self.rows)
+        count = self.count[some]
+        empty = count == 0
+        return History(
+            time=self.start + some * self.width,
+            value=np.where(empty, np.nan, self.total[some] / np.maximum(count, 1)),
+            quality=self.worst[some],
+            low=np.where(empty, np.nan, self.low[some]),
+            high=np.where(empty, np.nan, self.high[some]),
+            count=count,
+            bucket=self.width,
+        )
+
+
+def bucket_width(start: int, end: int, points: int) -> int:
+    """The width [ns] of at most `points` buckets that cover [start, end)."""
+    return -(-(end - start) // points)
+
+
 def _buckets(rows: Rows, start: int, end: int, points: int) -> History:
-    width = -(-(end - start) // points)
-    number = (rows.time - start) // width
-    first = np.flatnonzero(np.append(True, number[1:] != number[:-1]))
-    usable = (rows.quality >= Quality.UNCERTAIN) & ~np.isnan(rows.value)
-    count = np.add.reduceat(usable.astype(np.int64), first)
-    total = np.add.reduceat(np.where(usable, rows.value, 0.0), first)
-    empty = count == 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(empty, np.nan, total / count)
-    return History(
-        time=start + number[first] * width,
-        value=mean,
-        quality=np.minimum.reduceat(rows.quality, first),
-        low=np.where(empty, np.nan, np.minimum.reduceat(np.where(usable, rows.value, np.inf), first)),
-        high=np.where(empty, np.nan, np.maximum.reduceat(np.where(usable, rows.value, -np.inf), first)),
-        count=count,
-        bucket=width,
-    )
+    buckets = Buckets(start, bucket_width(start, end, points), points)
+    buckets.add_rows(rows)
+    return buckets.history()

@@ -15,11 +15,14 @@ BLOCK_ROWS = 256
 class Blocks:
     """Columns with a row for each block; a run's last block may be shorter, none reaches over the end of a run.
 
-    known_from, known_until: the least and the largest `recorded` [ns]. Of the rows that no later one of the same time
+    begin, end: the first and the last time [ns]. known_from, known_until: the least and the largest `recorded` [ns]. Of
+    the rows that no later one of the same time
     supersedes: `count`; of those of them that are usable (not bad, not NaN): `usable`, and their `low`, `high` and
     `total` (NaN, NaN and 0 without one). `worst`: the lowest quality.
     """
 
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
     known_from: NDArray[np.int64]
     known_until: NDArray[np.int64]
     low: NDArray[np.float64]
@@ -31,6 +34,8 @@ class Blocks:
 
 
 COLUMNS = {
+    "begin": "<i8",
+    "end": "<i8",
     "known_from": "<i8",
     "known_until": "<i8",
     "low": "<f8",
@@ -60,6 +65,8 @@ def summarise(
     usable = usable_rows(rows.value, rows.quality) & standing
     some = np.logical_or.reduceat(usable, starts)
     blocks = Blocks(
+        begin=rows.time[starts],
+        end=rows.time[np.append(starts[1:], len(rows)) - 1],
         known_from=np.minimum.reduceat(rows.recorded, starts),
         known_until=np.maximum.reduceat(rows.recorded, starts),
         low=np.where(some, np.minimum.reduceat(np.where(usable, rows.value, np.inf), starts), np.nan),

@@ -83,6 +83,14 @@ class Part:
             ends = self._at[runs] + (self.row[runs + 1] - self.row[runs]) * self._bytes_a_row(runs)
             self._check_ranges(self._at[runs], ends)
 
+    def check_rows(self, run: int, starts: Rows, ends: Rows) -> None:
+        """Checks the bytes of some rows of a run, from `starts` to before `ends`."""
+        if self._unchecked.any():
+            for column in self._description.columns:
+                width = int(self.table(f"{column}.width")[run])
+                at = int(self._column_at(column, np.array([run]))[0]) - int(self.row[run]) * width
+                self._check_ranges(at + starts * width, at + ends * width)
+
     def integers(self, column: str, rows: Rows, runs: Rows) -> NDArray[np.int64]:
         """A column of whole numbers at some rows, each with the run that it is of."""
         codes = self._codes(column, rows, runs)

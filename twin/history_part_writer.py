@@ -2,7 +2,7 @@
 
 A part is made of runs, the rows of one signal. The columns of a run stand one behind another, each with as many bytes
 a row as it needs; behind all runs follow tables (where each run stands and how it is encoded), then a description with
-the CRC-32 of every 64 KB, then its length and its own CRC-32.
+the CRC-32 of every 4 KB, then its length and its own CRC-32.
 """
 
 import os
@@ -23,7 +23,7 @@ from .history_rows import run_starts
 
 MAGIC = b"IOTPART1"
 TRAILER = struct.Struct("<II8s")
-CHECKED_BYTES = 1 << 16
+CHECKED_BYTES = 1 << 12
 
 
 class Description(msgspec.Struct, frozen=True):

@@ -146,7 +146,12 @@ def rows_of_runs(part: Part, run: int, end: int) -> SignalRows:
     part.check_runs(runs)
     of = np.repeat(runs, part.row[runs + 1] - part.row[runs])
     rows = np.arange(part.row[run], part.row[end])
-    times = part.integers("time", rows, of)
-    quality = part.integers("quality", rows, of).astype(np.uint8)
-    recorded = _recorded(part, rows, of, times)
-    return SignalRows(part.signal[of].astype(np.int32), times, part.floats("value", rows, of), quality, recorded)
+    found = rows_at(part, rows, of)
+    return SignalRows(part.signal[of].astype(np.int32), found.time, found.value, found.quality, found.recorded)
+
+
+def rows_at(part: Part, rows: NDArray[np.int64], runs: NDArray[np.int64]) -> Rows:
+    """Single rows, each with the run that it is of; their bytes must have been checked."""
+    times = part.integers("time", rows, runs)
+    quality = part.integers("quality", rows, runs).astype(np.uint8)
+    return Rows(times, part.floats("value", rows, runs), quality, _recorded(part, rows, runs, times))

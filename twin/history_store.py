@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from .entry import Entry
 from .errors import StorageError
-from .history import Rows
+from .history import History, Rows, history_of
 from .history_flush import write_parts
 from .history_latest import latest
 from .history_parts import Parts, View
 from .history_raw import signal_rows
-from .history_raw_writer import RAW
+from .history_raw_writer import RAW, PartInfo
 from .history_rows import SignalRows
+from .history_spans import WORTHWHILE_ROWS, Stretch, buckets_of
 from .history_tail import Tail, tail_rows
+from .history_upkeep import QUIET_S, Upkeep
 from .state import StateColumns
 
 log = logging.getLogger("iotsense.history")
@@ -36,8 +38,11 @@ class HistoryStore:
     a thread of its own makes parts of them, while the next ones gather.
     """
 
-    def __init__(self, directory: Path, tail_rows: int = TAIL_ROWS, tail_s: float = TAIL_S) -> None:
+    def __init__(
+        self, directory: Path, tail_rows: int = TAIL_ROWS, tail_s: float = TAIL_S, quiet_s: float = QUIET_S
+    ) -> None:
         self.parts = Parts(directory)
+        self.upkeep = Upkeep(self.parts, quiet_s)
         self.trouble: StorageError | None = None
         self._tail_rows, self._tail_s = tail_rows, tail_s
         self._condition = threading.Condition(self.parts.lock)
@@ -47,6 +52,7 @@ class HistoryStore:
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self._thread.start()
+        self.upkeep.start()
 
     # Writing
 
@@ -118,6 +124,7 @@ class HistoryStore:
         try:
             written = write_parts(tail.rows(), self.parts.directory, self.parts.new_name)
             self.parts.replace([], written, applied_seq=tail.seq, at_once=self._written)
+            self.upkeep.told(written)
         except StorageError as error:
             self._fail(error)
         except Exception as error:  # this thread is the only one that makes room: it must not end
@@ -159,11 +166,43 @@ class HistoryStore:
         with self._reading(newer) as (view, tails):
             view.refuse_lost(RAW, start, end - 1)
             found = [tail_rows(rows, signal, start, end, known_at) for rows in tails]
-            for info in view.of_kind(RAW):
-                if info.min_time < end and info.max_time >= start and info.min_signal <= signal <= info.max_signal:
-                    rows = signal_rows(view.open(info), signal, start, end, known_at)
-                    found += [] if rows is None else [rows]
+            for info in _touched(view, signal, start, end):
+                rows = signal_rows(view.open(info), signal, start, end, known_at)
+                found += [] if rows is None else [rows]
             return Rows.concat(found)
+
+    def history(
+        self,
+        signal: int,
+        start: int,
+        end: int,
+        points: int | None = None,
+        known_at: int | None = None,
+        newer: SignalRows | None = None,
+    ) -> History:
+        """Readings of one signal in [start, end) [ns] without superseded ones; more than `points` become buckets."""
+        with self._reading(newer) as (view, tails):
+            if points is not None and (found := self._buckets(view, tails, signal, start, end, points, known_at)):
+                return found
+        return history_of(self.rows(signal, start, end, known_at, newer), start, end, points)
+
+    @staticmethod
+    def _buckets(
+        view: View,
+        tails: Sequence[SignalRows],
+        signal: int,
+        start: int,
+        end: int,
+        points: int,
+        known_at: int | None,
+    ) -> History | None:
+        view.refuse_lost(RAW, start, end - 1)
+        chosen = _touched(view, signal, start, end)
+        stretches = [stretch for info in chosen if (stretch := Stretch.of(view.open(info), signal, start, end))]
+        if sum(stretch.rows for stretch in stretches) < WORTHWHILE_ROWS:
+            return None
+        loose = Rows.concat([tail_rows(rows, signal, start, end, known_at) for rows in tails])
+        return buckets_of(stretches, loose, start, end, points, known_at)
 
     def count(self, signal: int | None = None) -> int:
         """How many applied readings there are, superseded ones included."""
@@ -201,4 +240,12 @@ class HistoryStore:
             self._closing = True
             self._condition.notify_all()
         self._thread.join()
+        self.upkeep.close()
         self.parts.files.close()
+
+
+def _touched(view: View, signal: int, start: int, end: int) -> Iterator[PartInfo]:
+    """The parts that may hold readings of a signal in [start, end) [ns]."""
+    for info in view.of_kind(RAW):
+        if info.min_time < end and info.max_time >= start and info.min_signal <= signal <= info.max_signal:
+            yield info
