@@ -1,0 +1,180 @@
+"""What is known of the stations' paces and of the buffers' contents, from parameters and from live signals."""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .durations import parse_duration
+from .errors import InvalidValueError
+from .graph import VALUE, Graph
+from .model import DataType, Level, Node, Quality, Signal
+from .question_subject import Instant
+from .units import conversion, parse_quantity
+
+BUFFER = "buffer"
+CAPACITY = ("buffer_capacity", "capacity")
+RATE = ("rate", "throughput")
+CYCLE_TIME = ("cycle_time", "ideal_cycle_time")
+LEVEL = ("level", "fill", "fill_level")
+LEVEL_SIGNAL = "level_signal"
+_SIGNALS = frozenset({*RATE, *CYCLE_TIME, *LEVEL})
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A station's signal, and how its value becomes parts a second, seconds a part, or parts: `value * scale`."""
+
+    station: int
+    signal: int
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """By number of a station: whether it is a buffer, the parts that fit into it, its rate [parts/s] by parameters.
+
+    `rates`, `cycles` and `levels` tell the live ones; a signal goes before a parameter.
+    """
+
+    buffer: list[bool]
+    capacity: list[float | None]
+    rate: list[float | None]
+    rates: list[Live]
+    cycles: list[Live]
+    levels: list[Live]
+
+    @classmethod
+    def of(cls, graph: Graph, keys: list[int]) -> "Gauges":
+        """What parameters and signals of these nodes say."""
+        gauges = cls([], [], [], [], [], [])
+        for station, key in enumerate(keys):
+            gauges._add(graph, station, graph.node_map[key])
+        return gauges
+
+    def _add(self, graph: Graph, station: int, node: Node) -> None:
+        given = node.properties.get("parameters")
+        parameters: dict[str, Any] = given if isinstance(given, dict) else {}
+        capacity, rate = _capacity(parameters), _rate(parameters)
+        self.capacity.append(capacity)
+        self.buffer.append(node.type == BUFFER or capacity is not None)
+        self.rate.append(rate)
+        named = parameters.get(LEVEL_SIGNAL)
+        signals = _signals(graph, node, named if isinstance(named, str) else None)
+        if not signals:
+            return
+        self._add_live(self.rates, station, signals, RATE, {"count/s": 1.0, "1/s": 1.0})
+        self._add_live(self.cycles, station, signals, CYCLE_TIME, {"s": 1.0})
+        # A share such as percent is one of the capacity; without that it tells nothing.
+        kinds = {"count": 1.0} if capacity is None else {"count": 1.0, "one": capacity}
+        self._add_live(self.levels, station, signals, (LEVEL_SIGNAL, *LEVEL), kinds)
+
+    @staticmethod
+    def _add_live(
+        live: list[Live], station: int, signals: dict[str, Signal], names: tuple[str, ...], kinds: dict[str, float]
+    ) -> None:
+        signal = next((signals[name] for name in names if name in signals), None)
+        scale = None if signal is None else _scale(signal.unit, kinds)
+        if signal is not None and scale is not None:
+            live.append(Live(station, signal.index, scale))
+
+    def paces(self, instant: Instant) -> list[float | None]:
+        """Parts a second by station; None if unknown. One that stands has no pace to tell: its parameters do."""
+        paces = list(self.rate)
+        for each, value in zip(self.cycles, _values(instant, self.cycles), strict=True):
+            if value:
+                paces[each.station] = 1.0 / value
+        for each, value in zip(self.rates, _values(instant, self.rates), strict=True):
+            if value:
+                paces[each.station] = value
+        return paces
+
+    def contents(self, instant: Instant) -> dict[int, float]:
+        """Parts in the buffers now, where a level is known."""
+        found = zip(self.levels, _values(instant, self.levels), strict=True)
+        return {each.station: value for each, value in found if value is not None}
+
+
+def _values(instant: Instant, live: list[Live]) -> list[float | None]:
+    state = instant.snapshot(np.array([each.signal for each in live], dtype=np.int32))
+    value = state.value * np.array([each.scale for each in live])
+    usable = (state.quality >= Quality.UNCERTAIN) & (value >= 0)
+    return [each if fits else None for each, fits in zip(value.tolist(), usable.tolist(), strict=True)]
+
+
+def _signals(graph: Graph, node: Node, level: str | None) -> dict[str, Signal]:
+    """The numeric signals of a node that may tell something, by name; `level` is the one that a parameter names."""
+    found: dict[str, Signal] = {}
+    for child in graph.children_map.get(node.key, ()):
+        sensor = graph.node_map[child]
+        if sensor.level is Level.SENSOR:
+            for name in (sensor.short_id, sensor.name):
+                if name in _SIGNALS or name == level:
+                    _take(found, name, level, graph.signal_of(child, VALUE))
+    for signal in graph.signals_of(node.key):
+        if signal.name in _SIGNALS or signal.name == level:
+            _take(found, signal.name, level, signal)
+    return found
+
+
+def _take(found: dict[str, Signal], name: str, level: str | None, signal: Signal | None) -> None:
+    if signal is not None and signal.data_type in (None, DataType.NUMBER):
+        found[LEVEL_SIGNAL if name == level else name] = signal
+
+
+def _scale(unit: str | None, kinds: dict[str, float]) -> float | None:
+    """By what a value of that unit is multiplied; None where it measures something else. A bare number is as meant."""
+    if unit is None:
+        return 1.0
+    for wanted, scale in kinds.items():
+        ratio = _ratio(unit, wanted)
+        if ratio is not None:
+            return ratio * scale
+    return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _ratio(unit: str, wanted: str) -> float | None:
+    try:
+        return conversion(unit, wanted).scale
+    except InvalidValueError:
+        return None
+
+
+def _capacity(parameters: dict[str, Any]) -> float | None:
+    for name in CAPACITY:
+        if name in parameters:
+            return _number(parameters[name], {"count": 1.0})
+    return None
+
+
+def _rate(parameters: dict[str, Any]) -> float | None:
+    for name in RATE:
+        if name in parameters:
+            return _number(parameters[name], {"count/s": 1.0, "1/s": 1.0}) or None
+    for name in CYCLE_TIME:
+        if name in parameters:
+            return _per_cycle(parameters[name])
+    return None
+
+
+def _number(value: Any, kinds: dict[str, float]) -> float | None:
+    """A parameter that is a number from 0 on, or a text such as `300 bottles/min`."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) if value >= 0 else None
+    if not isinstance(value, str):
+        return None
+    try:
+        quantity = parse_quantity(value)
+    except InvalidValueError:
+        return None
+    scale = _scale(None if quantity.unit is None else quantity.unit.name, kinds)
+    return None if scale is None or quantity.value < 0 else quantity.value * scale
+
+
+def _per_cycle(value: Any) -> float | None:
+    try:
+        return 1.0 / parse_duration(value)
+    except InvalidValueError:
+        return None
