@@ -12,6 +12,7 @@ import msgspec
 
 from .changes import AddSignal, Operation, UpdateSignal
 from .checkpoint import Checkpoint, StateImage, StructureImage
+from .counts import SourceCounts, SourceTotals
 from .entry import DeadLetter, Entry, EntryKind, EventDraft, NewLabel, Position
 from .graph import Graph
 from .graph_edit import apply_change
@@ -40,6 +41,7 @@ class Live:
         self.seq = 0
         self.recorded = 0
         self.readings = 0
+        self._totals = SourceTotals()
         self.last_event = 0
         self.last_dead_letter = 0
         self._structure: tuple[Graph, bytes] | None = None
@@ -70,14 +72,26 @@ class Live:
         """The checkpoint as of the last absorbed entry, as bytes."""
         return self.checkpoint().encode()
 
+    def source_counts(self) -> dict[str, SourceCounts]:
+        """The totals by source as of one instant."""
+        with self._lock:
+            return self._totals.copy()
+
+    def counts_of(self, source: str) -> SourceCounts:
+        """The totals of one source."""
+        with self._lock:
+            return self._totals.of(source)
+
     # Absorbing
 
     def _absorb(self, entry: Entry) -> None:
         value = entry.value
         match entry.kind:
             case EntryKind.READINGS:
-                self.state.apply(value, entry.seq)
+                self._totals.absorb_readings(len(value), self.state.apply(value, entry.seq))
                 self.readings += len(value)
+            case EntryKind.COUNTS:
+                self._totals.absorb(value)
             case EntryKind.STRUCTURE:
                 self._become(apply_change(self.graph, value), value.operations)
             case EntryKind.EVENTS:
@@ -143,6 +157,7 @@ class Live:
                 "open_events": list(self.open_events.values()),
                 "positions": dict(self.positions),
                 "readings": self.readings,
+                "counts": self._totals.copy(),
                 "last_event": self.last_event,
                 "last_dead_letter": self.last_dead_letter,
             }
@@ -164,6 +179,7 @@ class Live:
         self.positions = dict(checkpoint.positions)
         self.seq, self.recorded = checkpoint.seq, checkpoint.recorded
         self.readings = checkpoint.readings
+        self._totals.restore(checkpoint.counts.items())
         self.last_event, self.last_dead_letter = checkpoint.last_event, checkpoint.last_dead_letter
 
 

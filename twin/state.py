@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrival import Arrival, arrivals
 from .batch import ReadingBatch
 from .model import Quality
 
@@ -43,6 +44,7 @@ class TwinState:
     def __init__(self, capacity: int = 0) -> None:
         self._lock = threading.Lock()
         self._columns = _blank(max(capacity, 1024))
+        self._last_row = np.empty(len(self), dtype=np.int32)
         self.last_seq = 0
 
     def __len__(self) -> int:
@@ -55,23 +57,28 @@ class TwinState:
             if missing > 0:
                 more = _blank(max(missing, len(self)))
                 self._columns = _joined(self._columns, more)
+                self._last_row = np.empty(len(self), dtype=np.int32)
 
-    def apply(self, batch: ReadingBatch, seq: int) -> None:
-        """Takes in a journalled batch; of two readings with one time the later recorded wins."""
-        time = batch.time
-        if (time[1:] < time[:-1]).any():
-            # Assigning to repeated indexes keeps the last row, so the newest must stand last.
-            batch = batch.take(np.argsort(batch.time, kind="stable"))
+    def apply(self, batch: ReadingBatch, seq: int) -> NDArray[np.uint8] | None:
+        """Takes in a journalled batch; of two readings with one time the later recorded wins.
+
+        Returns the `Arrival` of each row, `(n,)`; None if all of them are applied.
+        """
         with self._lock:
             columns = self._columns
-            newer = batch.time >= columns.time[batch.signal]
-            if not newer.all():
-                batch = batch.take(newer)
+            signal = batch.signal.astype(np.intp)  # what numpy indexes with, converted once
+            found = arrivals(signal, batch.time, columns.time[signal], self._last_row)
+            if found is not None:
+                batch = batch.take(found != Arrival.LATE)
+            if (batch.time[1:] < batch.time[:-1]).any():
+                # Assigning to repeated indexes keeps the last row, so the newest must stand last.
+                batch = batch.take(np.argsort(batch.time, kind="stable"))
             columns.value[batch.signal] = batch.value
             columns.time[batch.signal] = batch.time
             columns.quality[batch.signal] = batch.quality
             columns.seq[batch.signal] = seq
             self.last_seq = seq
+            return found
 
     def mark_uncertain(self, signals: Sequence[int], seq: int) -> None:
         """The last readings of silent signals are no longer good; their values and times stay."""
@@ -118,6 +125,7 @@ class TwinState:
         """Begins from a checkpoint's columns."""
         with self._lock:
             self._columns = columns
+            self._last_row = np.empty(len(self), dtype=np.int32)
             self.last_seq = seq
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .batch import ReadingBatch
 from .checkpoint import CheckpointFiles
 from .collector import collector_paused
+from .counts import Counts, SourceCounts
 from .directory import DataDirectory
 from .entry import DeadLetter, Entry, EntryKind, EventDraft, Resolution
 from .errors import StorageError
@@ -164,7 +165,7 @@ class Twin:
 
         Raises StorageError (nothing was kept), OverloadedError (nothing was accepted).
         """
-        return self._journal.write(reading_parts(batch, ()))
+        return self._journal.write(reading_parts(batch))
 
     def submit(
         self,
@@ -172,9 +173,10 @@ class Twin:
         *,
         identities: Sequence[str] = (),
         dead_letters: Sequence[DeadLetter] = (),
+        counts: Counts | None = None,
     ) -> "Future[int]":
-        """Readings, the messages that they came in, and what could not be used, as one transaction."""
-        return self._journal.submit(reading_parts(batch, dead_letters), identity_hashes(identities))
+        """Readings, the messages that they came in, what could not be used, and whose it is, as one transaction."""
+        return self._journal.submit(reading_parts(batch, dead_letters, counts), identity_hashes(identities))
 
     async def append(
         self,
@@ -182,9 +184,10 @@ class Twin:
         *,
         identities: Sequence[str] = (),
         dead_letters: Sequence[DeadLetter] = (),
+        counts: Counts | None = None,
     ) -> int:
         """`submit` for coroutines: returns when it is durable."""
-        return await self._journal.append(reading_parts(batch, dead_letters), identity_hashes(identities))
+        return await self._journal.append(reading_parts(batch, dead_letters, counts), identity_hashes(identities))
 
     def change(self, build: Callable[[GraphEdit], T], author: str) -> T:
         """One revision of the structure: what `build` asks of the edit happens whole or, if it raises, not at all.
@@ -347,6 +350,14 @@ class Twin:
             "nodes": len(self.graph),
             "signals": len(self.graph.signal_map),
         }
+
+    def source_counts(self) -> dict[str, SourceCounts]:
+        """What became of all messages and readings since the data directory was made, by source, as of one instant."""
+        return self._live.source_counts()
+
+    def counts_of(self, source: str) -> SourceCounts:
+        """The same of one source."""
+        return self._live.counts_of(source)
 
     def catch_up(self, timeout: float = 30.0) -> bool:
         """Waits until history holds what is durable now; False if it takes longer than `timeout` [s]."""
