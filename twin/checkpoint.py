@@ -97,6 +97,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     last_event: int
     last_dead_letter: int
     counts: dict[str, SourceCounts] = {}
+    labels_since: dict[int, list[int]] = {}
 
     def encode(self) -> bytes:
         """As bytes, for a file or for the first entry of a segment."""

@@ -13,7 +13,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .as_of import AsOf
 from .batch import ReadingBatch
+from .catalog import Catalog
 from .checkpoint import CheckpointFiles
 from .collector import collector_paused
 from .counts import Counts, SourceCounts
@@ -28,9 +30,11 @@ from .live import STALE, Live
 from .model import Event
 from .parts import identity_hash, identity_hashes, reading_parts, record_parts, structure_parts
 from .past import Past
+from .projection import Projection
 from .projector import Projector
 from .query_store import QueryStore
-from .recovery import open_query_store, recover
+from .recovery import open_or_renew, recover
+from .revisions import Revisions
 from .state import TwinState
 from .subscription import StateSubscription
 from .times import NS, now_ns
@@ -68,11 +72,13 @@ class Twin:
         self._live = Live()
         self._structure = threading.Lock()
         self._journal = Journal(directory.journal, self._live, options.segment_bytes)
-        self._store: QueryStore = open_query_store(directory, options.memory_limit)
-        self.damage = recover(self._live, self._journal, self._checkpoints, self._store)
+        self._store = open_or_renew(directory.query_store, lambda path: QueryStore(path, options.memory_limit))
+        self._catalog = open_or_renew(directory.catalog, Catalog)
+        self._stores: tuple[Projection, ...] = (self._catalog, self._store)
+        self.damage = recover(self._live, self._journal, self._checkpoints, self._stores)
         self._journal.start()
-        self._projector = Projector(self._journal, self._store, self._checkpoint_if_due, options.projection_interval)
-        self._past = Past(self._live, self._journal, self._store, self._projector)
+        self._projector = Projector(self._journal, self._stores, self._checkpoint_if_due, options.projection_interval)
+        self._past = Past(self._live, self._journal, self._store, self._catalog, self._projector)
         self._projector.start()
         directory.keep_reserve()
 
@@ -106,7 +112,8 @@ class Twin:
         if self._journal.damage is None:
             self._save_checkpoint()
         self._journal.close()
-        self._store.close()
+        for store in self._stores:
+            store.close()
         self._directory.close()
 
     def __enter__(self) -> "Twin":
@@ -259,6 +266,18 @@ class Twin:
 
     # The past
 
+    def as_of(self, time: int | None = None, known_at: int | None = None) -> AsOf:
+        """Graph and state together as of a world time [ns], by what was recorded until `known_at` [ns].
+
+        Live without either, and then it does not block; the past blocks.
+        """
+        return self._past.as_of(time, known_at)
+
+    @property
+    def revisions(self) -> Revisions:
+        """The structure as it was."""
+        return self._past.revisions
+
     def history(
         self, signal: int, start: int, end: int, points: int | None = None, known_at: int | None = None
     ) -> History:
@@ -333,11 +352,10 @@ class Twin:
 
     def sizes(self) -> dict[str, int]:
         """Bytes on the disk, by part."""
-        store = self._store.path
-        files = (store, store.with_name(store.name + ".wal"))
         return {
             "journal": self._journal.size(),
-            "query_store": sum(file.stat().st_size for file in files if file.exists()),
+            "query_store": self._store.size(),
+            "catalog": self._catalog.size(),
         }
 
     def counts(self) -> dict[str, int]:
@@ -346,7 +364,7 @@ class Twin:
             "entries": self.last_seq,
             "readings": self._live.readings,
             "events": self.last_event_seq,
-            "history_lag_entries": self.last_seq - self._store.applied_seq,
+            "history_lag_entries": self.last_seq - self._projector.applied_seq,
             "nodes": len(self.graph),
             "signals": len(self.graph.signal_map),
         }
@@ -359,9 +377,9 @@ class Twin:
         """The same of one source."""
         return self._live.counts_of(source)
 
-    def catch_up(self, timeout: float = 30.0) -> bool:
-        """Waits until history holds what is durable now; False if it takes longer than `timeout` [s]."""
-        return self._projector.catch_up(timeout)
+    def catch_up(self) -> bool:
+        """Returns when history holds what is durable now; False if it cannot be written."""
+        return self._projector.catch_up()
 
     def _checkpoint_if_due(self) -> None:
         readings, at = self._checkpointed
@@ -382,5 +400,5 @@ class Twin:
             log.warning("no checkpoint could be written: %s", error)
 
     def _drop_old(self) -> None:
-        passed = min([self._store.applied_seq, *self._live.positions.values()])
+        passed = min([self._projector.applied_seq, *self._live.positions.values()])
         self._journal.drop_before(passed, now_ns() - int(self._options.journal_retention * NS))
