@@ -125,7 +125,9 @@ class GraphEdit:
         self._check_place(node)
         if node.id != old.id and node.id in self.view:
             raise ConflictError(f"a node with the id {node.id!r} is there already")
-        if node.parent != old.parent and any(node.parent == below.key for below in self.view.descendants(key)):
+        if node.parent == key or (
+            node.parent != old.parent and any(node.parent == below.key for below in self.view.descendants(key))
+        ):
             raise ConflictError(f"{node.id} cannot be moved below itself")
         self._do(UpdateNode(node))
         return node
