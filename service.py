@@ -26,6 +26,7 @@ from .notify import notify
 from .rest.app import build_app
 from .rest.context import Context
 from .rest.telemetry import SOURCE
+from .stores import Stores
 from .supervisor import Supervisor
 from .twin.apply_definition import apply_plan
 from .twin.errors import DefinitionError
@@ -40,8 +41,6 @@ ENABLED = (
     "enterprise",
     "site",
     "area",
-    "component_types",
-    "relationship_types",
     "digital_twins",
     "sensor_ingestion",
     "normalization",
@@ -60,6 +59,7 @@ class Service:
     twin: Twin
     pipeline: Pipeline
     monitor: Monitor
+    stores: Stores
     context: Context
     _staleness: Staleness
 
@@ -104,6 +104,7 @@ class Service:
             brokers = {broker.name: broker for broker in mqtt_brokers(project)}
             self.pipeline.configure(_ingest_config(project))
             self._tell_notices(project)
+            await self.stores.follow(project)
             await self._follow_sources(brokers)
 
     async def _start(self) -> None:
@@ -124,6 +125,8 @@ class Service:
         self._supervisor.start("monitor", self.monitor.run)
         self._staleness = Staleness(self.twin)
         self._supervisor.start("staleness", self._staleness.run)
+        self.stores = Stores(self.twin, self._supervisor)
+        self.context.stores = self.stores.statuses
         await self._serve(stack, tcp, unix)
         stack.push_async_callback(self._stop_sources)
         await self.follow()

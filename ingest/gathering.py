@@ -23,7 +23,6 @@ from .discovery import Budget, Discovery, NoBudgetError
 from .lane import Lane, Lanes
 from .message import Message, Receipt, Sample
 from .parsers import PARSE, Failure, bare_value
-from .tally import Tally
 from .targets import EXACT
 from .telemetry import TelemetryDocument, quality_byte
 
@@ -37,13 +36,11 @@ _REASONS = 5
 class Entry(msgspec.Struct):
     """A message on its way. `letter`: it was a dead letter, and is not written down as one again.
 
-    size: what it takes of the buffer; bytes: what came. rows: readings that it came to. ahead: how many of them bore a
-    time too far in the future.
+    rows: readings that it came to. ahead: how many of them bore a time too far in the future.
     """
 
     message: Message
     size: int = 0
-    bytes: int = 0
     future: "asyncio.Future[Receipt] | None" = None
     letter: bool = False
     documents: Sequence[TelemetryDocument] = ()
@@ -97,7 +94,6 @@ class Gathering:
         self._create = create
         self._waiting: list[_Waiting] = []
         self.columns = Columns()
-        self.tally = Tally()
 
     def take(self, entry: Entry) -> None:
         """Lays a message's readings into the columns; what cannot be used is noted in the entry."""
@@ -117,7 +113,6 @@ class Gathering:
         if entry.message.retained:
             self._drop_known(rows, entry.message.received)
         entry.rows = len(columns) - rows
-        self.tally.extend(entry.message.source, entry.rows)
 
     def _take(self, entry: Entry) -> None:
         message = entry.message
@@ -343,7 +338,6 @@ class Gathering:
         except IoTSenseError as error:
             one.misfit(BIND, str(error))
         one.entry.rows += len(columns) - rows
-        self.tally.extend(one.entry.message.source, len(columns) - rows)
 
     @property
     def unsettled(self) -> bool:

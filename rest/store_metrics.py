@@ -1,6 +1,7 @@
 """Numbers of the external stores."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from ..twin.store_status import StoreStatus
 from .metrics import Metric, Sample
@@ -19,6 +20,14 @@ def store_metrics(statuses: Sequence[StoreStatus]) -> Iterator[Metric]:
         statuses,
         lambda s: sum(last - first + 1 for first, last in s.gaps),
     )
+
+
+def budget_metrics(budget: dict[str, Any] | None) -> Iterator[Metric]:
+    """What the journal may still keep for a store that is away."""
+    if budget is not None:
+        left, held = Sample(budget["left_bytes"]), Sample(budget["held_bytes"])
+        yield Metric("iotsense_journal_budget_left_bytes", "What the journal may still keep for a store", [left])
+        yield Metric("iotsense_journal_held_bytes", "What the journal keeps that a store has not had yet", [held])
 
 
 def _each(name: str, meaning: str, statuses: Sequence[StoreStatus], value: Callable[[StoreStatus], int]) -> Metric:

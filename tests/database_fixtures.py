@@ -72,7 +72,8 @@ class Server:
         self._end(signal.SIGINT)
 
     def remove(self) -> None:
-        self.stop()
+        """Ends it, and what it kept."""
+        self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end(self, how: signal.Signals) -> None:

@@ -16,6 +16,7 @@ from .define_protocols import (
     OpcUaEndpoint,
 )
 from .define_types import (
+    Bytes,
     Count,
     Duration,
     FileName,
@@ -75,6 +76,15 @@ def _retention(spans: dict[str, float]) -> dict[str, float]:
     return spans
 
 
+class JournalBudget(Model):
+    """How much the journal keeps for a store that is away, and what happens beyond that."""
+
+    budget: Bytes = 10_000_000_000
+    """What it keeps at most that the store has not had yet."""
+    when_full: Literal["drop_oldest", "refuse"] = "drop_oldest"
+    """`drop_oldest`: the store never gets the oldest of it, which is told. `refuse`: no reading is taken in."""
+
+
 class Storage(Model):
     """Where history is kept."""
 
@@ -100,11 +110,17 @@ class Storage(Model):
     """Whether the connection is encrypted."""
     retention: Annotated[dict[str, Duration], AfterValidator(_retention)] = {}
     """How long `raw` readings and aggregates (`1m_aggregates`, `1h_aggregates`, ...) are kept."""
+    journal: JournalBudget = JournalBudget()
+    """How long a database may be away."""
 
     @model_validator(mode="after")
     def _reachable(self) -> "Storage":
         if self.type != "embedded" and self.host is None and self.url is None:
             raise refuse(f"storage of type {self.type} needs a `host` or a `url`", field="type")
+        if self.url is not None and "${" not in self.url:
+            wanted = ("http", "https") if self.type == "influxdb" else ("postgresql",)
+            if self.type != "embedded" and self.url.partition(":")[0] not in wanted:
+                raise refuse(f"storage of type {self.type} needs a `url` that begins with {wanted[0]}://", field="url")
         return self
 
 

@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from .byte_sizes import format_bytes, parse_bytes
 from .durations import format_duration, parse_duration
 from .errors import InvalidValueError
 from .expressions import compile_expression
@@ -144,6 +145,25 @@ Days = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, _DURATION_SCHEMA]}),
 ]
 """Days, written as a number of days or with a unit."""
+
+
+def _bytes(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise refuse(f"found {kind_of(value)}, expected an amount of bytes with its unit, such as '10GB'")
+    try:
+        return parse_bytes(value)
+    except InvalidValueError as error:
+        raise _refusal(error) from None
+
+
+Bytes = Annotated[
+    int,
+    BeforeValidator(_bytes),
+    Field(gt=0),
+    PlainSerializer(format_bytes, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^\s*[0-9].*[Bb]\s*$", "examples": ["512MB", "10GB"]}),
+]
+"""An amount of bytes, written with a unit: `"512MB"`, `"10GB"`."""
 
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
 _ID_SCHEMA: dict[str, Any] = {"type": "string", "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_-]*$"}

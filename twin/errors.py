@@ -9,6 +9,8 @@ IoTSenseError
 ├── OverloadedError          a bounded buffer is full; try again later
 ├── MissingExtraError        an optional library is not installed
 ├── SourceError              a broker, server or device cannot be used
+├── StoreError               an external store cannot be used now; it is tried again
+│   └── StoreRefusedError    an external store cannot be used before somebody changes something
 └── StorageError             the data directory cannot be used
     ├── StorageFullError     no room; reads go on
     ├── StorageReadOnlyError writes are refused; reads go on
@@ -75,6 +77,14 @@ class MissingExtraError(IoTSenseError):
 
 class SourceError(IoTSenseError):
     """A broker, server or device cannot be reached or refuses us."""
+
+
+class StoreError(IoTSenseError):
+    """An external store cannot be reached, or failed; what it was to take stays in the journal."""
+
+
+class StoreRefusedError(StoreError):
+    """An external store cannot be used as it is: no such database, no rights, a newer schema, another plant's."""
 
 
 class StorageError(IoTSenseError):

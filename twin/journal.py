@@ -337,6 +337,24 @@ class Journal:
         """Bytes on the disk."""
         return sum(segment.size() for segment in self.segments)
 
+    def bytes_after(self, seq: int) -> int:
+        """Bytes on the disk that the entries behind `seq` take; within a segment it is an estimate."""
+        segments, total = self.segments, 0.0
+        for segment, last in zip(segments, [*(s.first - 1 for s in segments[1:]), self.last_seq], strict=True):
+            if last > seq:
+                total += segment.size() * (last - max(seq, segment.first - 1)) / (last - segment.first + 1)
+        return round(total)
+
+    def last_bytes(self, size: int) -> int:
+        """The position behind which the last segments take no more than `size` bytes; the newest counts in any case."""
+        first = self.last_seq
+        for segment in reversed(self.segments):
+            size -= segment.size()
+            if size < 0 and first < self.last_seq:
+                break
+            first = segment.first - 1
+        return first
+
     def stop(self) -> None:
         """Writes what waits; nothing more is accepted, everything can still be read."""
         with self._wake:

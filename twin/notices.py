@@ -40,11 +40,9 @@ def _sources(project: Project) -> Iterator[str]:
 
 
 def _rules(project: Project) -> Iterator[str]:
-    of_types = [rule for type in project.component_types for rule in type.rules]
-    for section, rules in (("anomaly_detection", project.anomaly_detection.rules), ("component_types", of_types)):
-        idle = Counter(rule.type for rule in rules if rule.enabled and not rule.engine)
-        for kind, number in idle.items():
-            yield f"{section}: type {kind} ({_count(number, 'rule')}) {_LATER}"
+    idle = Counter(rule.type for rule in project.anomaly_detection.rules if rule.enabled and not rule.engine)
+    for kind, number in idle.items():
+        yield f"anomaly_detection: type {kind} ({_count(number, 'rule')}) {_LATER}"
 
 
 def _sections(project: Project) -> Iterator[str]:
@@ -68,9 +66,7 @@ def _sections(project: Project) -> Iterator[str]:
 
 def _config(project: Project) -> Iterator[str]:
     config = project.iotsense
-    if config.storage.type != "embedded":
-        yield f"iotsense.storage: type {config.storage.type} {_LATER}; history is kept in the embedded store"
-    if config.storage.retention:
+    if config.storage.retention and config.storage.type == "embedded":
         yield f"iotsense.storage.retention {_LATER}; nothing is deleted"
     for name in ("graph", "predictive_maintenance", "edge", "alerts", "oee"):
         section = getattr(config, name)
