@@ -8,8 +8,9 @@ import click
 from . import __version__
 from .cli_definitions import apply, export, init, plan, schema, validate
 from .cli_ingest import dead_letters, load
-from .cli_plant import events, history, sources, state, status, twins
+from .cli_plant import events, history, state, status, twins
 from .cli_run import demo, run
+from .cli_sources import sources
 
 HELP = """A digital-twin-centric graph service for plants.
 

@@ -35,6 +35,9 @@ async def _status(connection: "Connection", as_json: bool) -> None:
         "events": storage["events"],
         "bytes on disk": sum(storage["bytes"].values()),
     }
+    counted = ("received", "acknowledged", "waiting", "stored", "applied", "superseded", "late", "dead_lettered")
+    for name in counted:
+        facts[f"{name.replace('_', '-')}, from sources"] = sum(source[name] for source in health["sources"])
     table(["", ""], [[name, value] for name, value in facts.items()])
     for reason in health["reasons"]:
         click.echo(f"! {reason}")
@@ -149,36 +152,6 @@ async def _events(connection: "Connection", after: int, narrowed: dict[str, Any]
             after = event["seq"]
         if not page["events"] and not follow:
             return
-
-
-@click.command()
-@target_options
-@json_option
-def sources(target: "Target", as_json: bool) -> None:
-    """The sources of readings and how their connections are."""
-    _sources(target, as_json)
-
-
-@connected
-async def _sources(connection: "Connection", as_json: bool) -> None:
-    found = (await connection.get("/sources"))["sources"]
-    if as_json:
-        print_json(found)
-        return
-    rows = [
-        [
-            source["name"],
-            source["protocol"],
-            source["address"],
-            coloured(source["state"]),
-            source["received"],
-            source["stored"],
-            source["dead_lettered"],
-            source["error"],
-        ]
-        for source in found
-    ]
-    table(["source", "protocol", "address", "state", "messages", "readings", "dead letters", "error"], rows)
 
 
 def _health(health: dict[str, Any] | None) -> list[Any]:

@@ -41,6 +41,8 @@ ENABLED = (
     "enterprise",
     "site",
     "area",
+    "component_types",
+    "relationship_types",
     "digital_twins",
     "sensor_ingestion",
     "normalization",

@@ -17,6 +17,7 @@ from ..twin.model import Level, Node, Role, Signal
 from ..twin.times import NS
 from ..twin.units import conversion
 from .threshold import OPERATORS, Limits
+from .type_rules import own_signals, type_rules
 
 VALUE = "value"
 RATE_OF_CHANGE = "rate_of_change"
@@ -91,20 +92,31 @@ def parse_rules(definition: Mapping[str, Any]) -> tuple[list[Rule], dict[str, st
     section = definition.get("anomaly_detection") or {}
     for number, raw in enumerate(section.get("rules") or ()):
         name = str(raw.get("name") or f"rule {number + 1}")
-        if raw.get("type") != "threshold" or raw.get("enabled") is False:
+        if not _is_evaluated(raw):
             continue
         try:
             rules.append(_rule(name, raw))
         except (IoTSenseError, KeyError, TypeError, ValueError) as error:
-            problems[name] = f"missing {error}" if isinstance(error, KeyError) else str(error)
+            problems[name] = _words(error)
     return rules, problems
 
 
+def _is_evaluated(raw: Mapping[str, Any]) -> bool:
+    return raw.get("type") == "threshold" and raw.get("enabled") is not False
+
+
+def _words(error: Exception) -> str:
+    return f"missing {error}" if isinstance(error, KeyError) else str(error)
+
+
 def _rule(name: str, raw: Mapping[str, Any]) -> Rule:
-    content = json.dumps(raw, sort_keys=True, default=str).encode()
-    version = hashlib.blake2b(content, digest_size=4).hexdigest()
     conditions = tuple(_condition(number, each) for number, each in enumerate(raw["conditions"]))
-    return Rule(name, version, str(raw["sensor"]), conditions)
+    return Rule(name, _digest(raw), str(raw["sensor"]), conditions)
+
+
+def _digest(raw: Mapping[str, Any]) -> str:
+    content = json.dumps(raw, sort_keys=True, default=str).encode()
+    return hashlib.blake2b(content, digest_size=4).hexdigest()
 
 
 def _condition(number: int, raw: Mapping[str, Any]) -> Condition:
@@ -159,14 +171,32 @@ def compile_watches(graph: Graph) -> WatchTable:
     for rule in rules:
         assert index is not None
         try:
-            watches.extend(_watches(rule, graph, index))
+            watches.extend(_watches(rule, graph, index.signals(rule.sensor)))
         except IoTSenseError as error:
             problems[rule.name] = str(error)
+    watches.extend(_watches_of_types(graph, problems))
     watches.sort(key=lambda watch: watch.signal.index)
     return _table(watches, graph.signal_count, problems)
 
 
-def _watches(rule: Rule, graph: Graph, index: SensorIndex) -> list[Watch]:
+def _watches_of_types(graph: Graph, problems: dict[str, str]) -> Iterator[Watch]:
+    """What the types of components watch; an instance that a rule does not fit stops none of the others."""
+    for name, raw, nodes in type_rules(graph, problems):
+        if not _is_evaluated(raw):
+            continue
+        try:
+            rule = _rule(name, raw)
+        except (IoTSenseError, KeyError, TypeError, ValueError) as error:
+            problems[name] = _words(error)
+            continue
+        for node in nodes:
+            try:
+                yield from _watches(rule, graph, own_signals(graph, node, rule.sensor))
+            except IoTSenseError as error:
+                problems[f"{name} on {node.id}"] = str(error)
+
+
+def _watches(rule: Rule, graph: Graph, signals: Iterator[Signal]) -> list[Watch]:
     return [
         Watch(
             rule,
@@ -177,7 +207,7 @@ def _watches(rule: Rule, graph: Graph, index: SensorIndex) -> list[Watch]:
             _in_unit_of(signal, condition, condition.threshold, difference=condition.metric == RATE_OF_CHANGE),
             _in_unit_of(signal, condition, condition.hysteresis, difference=True),
         )
-        for signal in index.signals(rule.sensor)
+        for signal in signals
         for condition in rule.conditions
         if signal.role is not Role.SIMULATED
     ]

@@ -77,8 +77,11 @@ class Service:
         return metric(httpx.get(self.url + "/metrics").text, "iotsense_readings_total")
 
     def received(self) -> int:
-        """How many readings from sources it has made durable since it was started."""
-        return metric(httpx.get(self.url + "/metrics").text, "iotsense_source_stored_total")
+        """How many readings from sources it has made durable since the data directory was made."""
+        lines = httpx.get(self.url + "/metrics").text.splitlines()
+        return metric(
+            "\n".join(line for line in lines if 'source="derived"' not in line), "iotsense_source_stored_total"
+        )
 
 
 def metric(text: str, name: str) -> int:

@@ -4,7 +4,8 @@ import asyncio
 
 import strawberry
 
-from ..ingest.source_state import SourceStatus
+from ..ingest.accounts import all_counters
+from ..ingest.source_state import SourceCounters, SourceStatus
 from .context import Context
 from .field import field
 from .scalars import Long, Time
@@ -28,13 +29,14 @@ class Source:
     error: str | None
     connects: int = strawberry.field(description="How often it connected since the start.")
     last_received: Time | None
-    counters: list[Counter] = strawberry.field(description="Received, stored, dead letters and so on, since the start.")
+    counters: list[Counter] = strawberry.field(
+        description="Received, stored, dead letters and so on, since the data directory was made; they add up."
+    )
 
     @classmethod
     def of(cls, status: SourceStatus) -> "Source":
         """What GraphQL shows of a source."""
         counters = status.counters
-        names = [*(name for name in counters.__struct_fields__ if name != "last_received"), "acknowledged", "waiting"]
         return cls(
             name=status.name,
             protocol=status.protocol,
@@ -46,8 +48,16 @@ class Source:
             error=status.error,
             connects=status.connects,
             last_received=Time(counters.last_received) if counters.last_received else None,
-            counters=[Counter(name=name, value=Long(getattr(counters, name))) for name in names],
+            counters=_counters(counters),
         )
+
+
+@strawberry.type(description="What became of the messages and readings of something that readings come from.")
+class Account:
+    name: str = strawberry.field(
+        description="A source; `derived`: what analytics concludes; `files`; `direct`: readings without a source."
+    )
+    counters: list[Counter]
 
 
 @strawberry.type(description="The running service.")
@@ -64,6 +74,12 @@ class Service:
     entries: Long = strawberry.field(description="The number of the journal's last entry.")
     trouble: str | None = strawberry.field(description="Why writes are refused; null if all is well.")
     history_trouble: str | None = strawberry.field(description="Why history lags behind; null if all is well.")
+
+    @field
+    def accounts(self) -> list[Account]:
+        """The counters of everything that readings come from, sources that are gone included."""
+        found = all_counters(self.context.twin, self.context.sources())
+        return [Account(name=name, counters=_counters(counters)) for name, counters in found.items()]
 
     @field
     async def dead_letters(self) -> Long:
@@ -89,3 +105,7 @@ class Service:
             trouble=twin.trouble,
             history_trouble=twin.history_trouble,
         )
+
+
+def _counters(counters: SourceCounters) -> list[Counter]:
+    return [Counter(name=name, value=Long(value)) for name, value in counters.numbers().items()]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..twin.batch import ReadingBatch
+from ..twin.counts import Counts, SourceShare
 from ..twin.entry import DeadLetter
 from ..twin.errors import AmbiguousIdError, InvalidValueError, NotFoundError
 from ..twin.graph import Graph
@@ -19,6 +20,7 @@ from ..twin.model import Role, Signal
 from ..twin.suggestion import nearest
 from ..twin.times import NS, format_time, now_ns
 from ..twin.twin import Twin
+from .accounts import FILES
 from .file_mapping import TIME_NAMES, FileMapping
 from .file_rows import Rows, Table, open_table
 from .file_times import ColumnClock
@@ -162,7 +164,9 @@ class _Load:
 
     def _submit(self, batch: ReadingBatch | None, letters: Sequence[DeadLetter]) -> None:
         if (batch is not None and len(batch)) or letters:
-            self._pending.append(self._twin.submit(batch, dead_letters=letters))
+            rows = 0 if batch is None else len(batch)
+            counts = Counts([SourceShare(FILES, dead_lettered=len(letters))], [(0, rows)] if rows else [])
+            self._pending.append(self._twin.submit(batch, dead_letters=letters, counts=counts))
             self._drain(_IN_FLIGHT)
 
     def _drain(self, to: int) -> None:

@@ -23,6 +23,7 @@ from .discovery import Budget, Discovery, NoBudgetError
 from .lane import Lane, Lanes
 from .message import Message, Receipt, Sample
 from .parsers import PARSE, Failure, bare_value
+from .tally import Tally
 from .targets import EXACT
 from .telemetry import TelemetryDocument, quality_byte
 
@@ -36,11 +37,13 @@ _REASONS = 5
 class Entry(msgspec.Struct):
     """A message on its way. `letter`: it was a dead letter, and is not written down as one again.
 
-    rows: readings that it came to. ahead: how many of them bore a time too far in the future.
+    size: what it takes of the buffer; bytes: what came. rows: readings that it came to. ahead: how many of them bore a
+    time too far in the future.
     """
 
     message: Message
     size: int = 0
+    bytes: int = 0
     future: "asyncio.Future[Receipt] | None" = None
     letter: bool = False
     documents: Sequence[TelemetryDocument] = ()
@@ -94,6 +97,7 @@ class Gathering:
         self._create = create
         self._waiting: list[_Waiting] = []
         self.columns = Columns()
+        self.tally = Tally()
 
     def take(self, entry: Entry) -> None:
         """Lays a message's readings into the columns; what cannot be used is noted in the entry."""
@@ -113,6 +117,7 @@ class Gathering:
         if entry.message.retained:
             self._drop_known(rows, entry.message.received)
         entry.rows = len(columns) - rows
+        self.tally.extend(entry.message.source, entry.rows)
 
     def _take(self, entry: Entry) -> None:
         message = entry.message
@@ -338,6 +343,7 @@ class Gathering:
         except IoTSenseError as error:
             one.misfit(BIND, str(error))
         one.entry.rows += len(columns) - rows
+        self.tally.extend(one.entry.message.source, len(columns) - rows)
 
     @property
     def unsettled(self) -> bool:

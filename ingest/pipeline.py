@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+from ..twin.counts import SourceShare
 from ..twin.entry import DeadLetter
 from ..twin.errors import IoTSenseError, OverloadedError, StorageError, StorageReadOnlyError
 from ..twin.times import NS, now_ns
@@ -88,8 +89,8 @@ class Pipeline:
         return self._budget
 
     def attach(self, status: SourceStatus) -> None:
-        """Counts a source's messages in its status."""
-        self.counters[status.name] = status.counters
+        """Counts a source's messages in its status, on from what the journal knows of the source."""
+        status.counters = self._counters(status.name)
 
     # Taking messages
 
@@ -133,11 +134,12 @@ class Pipeline:
         message = entry.message
         if not message.received:
             message.received = now_ns()
-        entry.size = _MESSAGE_BYTES + (message.size or _estimate(message))
+        entry.bytes = message.size or _estimate(message)
+        entry.size = _MESSAGE_BYTES + entry.bytes
         if not entry.letter:
             counters = self._counters(message.source)
             counters.received += 1
-            counters.received_bytes += entry.size - _MESSAGE_BYTES
+            counters.received_bytes += entry.bytes
             counters.last_received = message.received
         self._pending.append(entry)
         self._pending_bytes += entry.size
@@ -146,7 +148,7 @@ class Pipeline:
     def _counters(self, source: str) -> SourceCounters:
         counters = self.counters.get(source)
         if counters is None:
-            counters = self.counters[source] = SourceCounters()
+            counters = self.counters[source] = SourceCounters.since(self._twin.counts_of(source))
         return counters
 
     @property
@@ -243,12 +245,14 @@ class Pipeline:
         if gathering.unsettled:
             await gathering.settle(self._budget)
         dead = letters(group, self._redaction)
-        if not len(gathering.columns) and not dead and not identities:
+        counts = gathering.tally.counts(group)
+        if not counts.shares:
             return
+        self._add_refused(counts.shares)
         batch = gathering.columns.batch() if len(gathering.columns) else None
         while True:
             try:
-                await self._twin.append(batch, identities=list(identities), dead_letters=dead)
+                await self._twin.append(batch, identities=list(identities), dead_letters=dead, counts=counts)
                 break
             except OverloadedError:
                 await asyncio.sleep(_BACKOFF_S)  # others fill the journal; ours waits like everybody's
@@ -262,12 +266,19 @@ class Pipeline:
         identities[identity] = None
         return entry.duplicate
 
+    def _add_refused(self, shares: Iterable[SourceShare]) -> None:
+        """What storage refused could not be journalled then; it is with the next that is not refused."""
+        for share in shares:
+            counters, durable = self._counters(share.source), self._twin.counts_of(share.source)
+            share.refused = counters.refused - durable.refused
+            share.unstored = counters.unstored - durable.unstored
+
     # Afterwards
 
-    def _settle(self, group: Iterable[Entry], error: IoTSenseError | None) -> None:
+    def _settle(self, group: Sequence[Entry], error: IoTSenseError | None) -> None:
+        self._count(group, error)
         for entry in group:
             message, future = entry.message, entry.future
-            self._count(entry, error)
             if future is not None and not future.done():
                 if error is None:
                     future.set_result(entry.receipt())
@@ -283,23 +294,15 @@ class Pipeline:
                 # A source whose connection is gone must not keep the others from being told.
                 log.exception("source %s could not be told what became of its message", message.source)
 
-    def _count(self, entry: Entry, error: IoTSenseError | None) -> None:
-        counters = self._counters(entry.message.source)
-        if error is not None:
-            if not entry.letter:
-                counters.refused += 1
-            counters.read += entry.rows
-            counters.unstored += entry.rows
+    def _count(self, group: Sequence[Entry], error: IoTSenseError | None) -> None:
+        if error is None:
+            for source in {entry.message.source for entry in group}:
+                self._counters(source).follow(self._twin.counts_of(source))
             return
-        if not entry.letter:
-            counters.accepted += not entry.duplicate
-            counters.duplicate += entry.duplicate
-            dead = entry.dead if entry.failures or entry.misfits else 0
-            counters.dead_lettered += dead
-            counters.read += dead
-        counters.read += entry.rows
-        counters.stored += entry.rows
-        counters.ahead += entry.ahead
+        for entry in group:
+            counters = self._counters(entry.message.source)
+            counters.refused += not entry.letter
+            counters.unstored += entry.rows
 
     # Dead letters
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from ..twin.counts import SourceCounts
 from ..twin.times import format_time, now_ns
 
 
@@ -28,10 +29,11 @@ _NEXT = {
 
 
 class SourceCounters(msgspec.Struct):
-    """What became of a source's messages and readings since the start. Both accounts add up:
+    """What became of a source's messages and readings since the data directory was made; restarts go on counting.
 
-    received = accepted + duplicate + refused + those that wait, in messages (accepted + duplicate are acknowledged);
-    read = stored + dead_lettered + unstored, in readings; a payload that cannot be parsed counts as one.
+    Three accounts add up: received = acknowledged + refused + waiting, where acknowledged = accepted + duplicate, in
+    messages; read = stored + dead_lettered + unstored, in readings (a payload that cannot be parsed counts as one);
+    stored = applied + superseded + late (see `twin.counts`).
     """
 
     received: int = 0
@@ -39,12 +41,32 @@ class SourceCounters(msgspec.Struct):
     accepted: int = 0
     duplicate: int = 0
     refused: int = 0
-    read: int = 0
     stored: int = 0
+    applied: int = 0
+    superseded: int = 0
+    late: int = 0
     dead_lettered: int = 0
     unstored: int = 0
     ahead: int = 0
     last_received: int = 0
+
+    @classmethod
+    def since(cls, durable: SourceCounts) -> "SourceCounters":
+        """Goes on from what the journal knows. What was received and never became durable died with its process."""
+        counters = cls(
+            received=durable.received,
+            received_bytes=durable.received_bytes,
+            refused=durable.refused,
+            unstored=durable.unstored,
+        )
+        counters.follow(durable)
+        return counters
+
+    def follow(self, durable: SourceCounts) -> None:
+        """Takes over what is durable now. Receiving and refusing are counted here, as they happen."""
+        self.accepted, self.duplicate = durable.accepted, durable.duplicate
+        self.stored, self.dead_lettered, self.ahead = durable.stored, durable.dead_lettered, durable.ahead
+        self.applied, self.superseded, self.late = durable.applied, durable.superseded, durable.late
 
     @property
     def acknowledged(self) -> int:
@@ -55,6 +77,40 @@ class SourceCounters(msgspec.Struct):
     def waiting(self) -> int:
         """Messages that are neither acknowledged nor refused yet."""
         return self.received - self.accepted - self.duplicate - self.refused
+
+    @property
+    def read(self) -> int:
+        """Measurements in the messages, those of a dead letter that was taken in again included."""
+        return self.stored + self.dead_lettered + self.unstored
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether no message and no reading is unaccounted for."""
+        return self.waiting >= 0 and self.stored == self.applied + self.superseded + self.late
+
+    def numbers(self) -> dict[str, int]:
+        """All counts by name, as every facade shows them."""
+        return {name: getattr(self, name) for name in COUNTERS}
+
+
+COUNTERS = {
+    "received": "Messages that came",
+    "received_bytes": "Bytes that came",
+    "acknowledged": "Messages that their source was told we have: accepted + duplicate",
+    "accepted": "Messages that became durable",
+    "duplicate": "Messages that had been taken in before",
+    "refused": "Messages that storage refused; they were not acknowledged",
+    "waiting": "Messages that are neither acknowledged nor refused yet",
+    "read": "Measurements in the messages",
+    "stored": "Measurements that became readings",
+    "applied": "Readings that became the latest of their signal",
+    "superseded": "Readings that corrected the latest of their signal, at the same time",
+    "late": "Readings older than the latest of their signal: history only",
+    "dead_lettered": "Measurements that went to the dead letters",
+    "unstored": "Measurements of messages that storage refused",
+    "ahead": "Readings whose time was too far in the future",
+}
+"""The counters of a source and their meanings."""
 
 
 class SourceStatus:
@@ -119,6 +175,6 @@ class SourceStatus:
             "since": format_time(self.since),
             "error": self.error,
             "connects": self.connects,
-            **{field: getattr(counters, field) for field in counters.__struct_fields__ if field != "last_received"},
+            **counters.numbers(),
             "last_received": format_time(counters.last_received) if counters.last_received else None,
         }

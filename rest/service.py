@@ -8,6 +8,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from ..ingest.accounts import all_counters, other_counters, unbalanced
+from ..ingest.source_state import COUNTERS
 from ..twin.errors import NotFoundError
 from ..twin.store_status import store_reasons
 from ..twin.times import NS, format_time, now_ns
@@ -19,18 +21,6 @@ from .metrics import MEDIA_TYPE, Metric, Sample, exposition
 from .store_metrics import budget_metrics, store_metrics
 
 TEXT = "text/plain"
-_COUNTERS = {
-    "received": "Messages that came",
-    "received_bytes": "Bytes that came",
-    "accepted": "Messages that became durable and were acknowledged",
-    "duplicate": "Messages that had been taken in before",
-    "refused": "Messages that storage refused; they were not acknowledged",
-    "read": "Measurements in the messages",
-    "stored": "Measurements that became readings",
-    "dead_lettered": "Measurements that went to the dead letters",
-    "unstored": "Measurements of messages that storage refused",
-    "ahead": "Readings whose time was too far in the future",
-}
 
 
 class HealthReport(msgspec.Struct):
@@ -49,9 +39,14 @@ class HealthReport(msgspec.Struct):
 
 
 class SourceList(msgspec.Struct):
-    """The configured sources with the state of their connections and their counters."""
+    """The configured sources with the state of their connections and their counters.
+
+    `others`: the counters of what is no configured source: `derived` (what analytics concludes), `files`, `direct`
+    (readings that a program applied without a source), and sources that were configured once.
+    """
 
     sources: list[dict[str, Any]]
+    others: list[dict[str, Any]]
 
 
 async def health(context: Context, request: Request) -> Response:
@@ -76,7 +71,14 @@ async def readyz(context: Context, request: Request) -> Response:
 async def sources(context: Context, request: Request) -> Response:
     """The configured sources."""
     query.only(request)
-    return json_answer(SourceList([status.as_dict() for status in context.sources().values()]))
+    statuses = context.sources()
+    others = other_counters(context.twin, statuses)
+    return json_answer(
+        SourceList(
+            [status.as_dict() for status in statuses.values()],
+            [{"name": name, **counters.numbers()} for name, counters in others.items()],
+        )
+    )
 
 
 async def metrics(context: Context, request: Request) -> Response:
@@ -105,6 +107,8 @@ def health_report(context: Context) -> HealthReport:
     reasons += supervised.get("reasons", [])
     reasons += [f"history: {twin.history_trouble}"] if twin.history_trouble else []
     reasons += [f"damage: {text}" for text in twin.damage]
+    accounts = all_counters(twin, context.sources())
+    reasons += [f"the counters of {name} do not add up: {accounts[name].numbers()}" for name in unbalanced(accounts)]
     if twin.trouble:
         reasons.insert(0, f"writes are refused: {twin.trouble}")
     return HealthReport(
@@ -117,7 +121,7 @@ def health_report(context: Context) -> HealthReport:
             "writable": twin.writable,
             "bytes": twin.sizes(),
             **twin.counts(),
-            "journal_budget": twin.journal_budget(),
+            "journal_budget": twin.budget.report(),
         },
         tasks=tasks,
         sources=statuses,
@@ -154,7 +158,7 @@ def _metrics(context: Context) -> Iterator[Metric]:
     yield Metric("iotsense_storage_bytes", "Bytes on the disk", sizes)
     yield from _source_metrics(context)
     yield from store_metrics(context.stores())
-    yield from budget_metrics(twin.journal_budget())
+    yield from budget_metrics(twin.budget.report())
 
 
 def _source_metrics(context: Context) -> Iterator[Metric]:
@@ -165,9 +169,14 @@ def _source_metrics(context: Context) -> Iterator[Metric]:
     yield Metric("iotsense_source_up", "1 if the source does what it is there for", running)
     connects = [Sample(status.connects, {"source": name}) for name, status in statuses.items()]
     yield Metric("iotsense_source_connects_total", "Connections made", connects)
-    for counter, meaning in _COUNTERS.items():
-        samples = [Sample(getattr(s.counters, counter), {"source": name}) for name, s in statuses.items()]
-        yield Metric(f"iotsense_source_{counter}_total", meaning, samples)
+    accounts = all_counters(context.twin, statuses)
+    counters = {name: each.numbers() for name, each in accounts.items()}
+    for counter, meaning in COUNTERS.items():
+        samples = [Sample(numbers[counter], {"source": name}) for name, numbers in counters.items()]
+        suffix = "" if counter == "waiting" else "_total"
+        yield Metric(f"iotsense_source_{counter}{suffix}", meaning, samples)
+    balanced = Sample(not unbalanced(accounts))
+    yield Metric("iotsense_counters_add_up", "1 if no message and no reading is unaccounted for", [balanced])
 
 
 ENDPOINTS = [

@@ -108,6 +108,8 @@ def test_a_node_cannot_be_moved_below_itself() -> None:
     part = edit.add_node(id="line_1.filler.valve", level=Level.COMPONENT, parent=filler.key)
     with pytest.raises(ConflictError, match="below itself"):
         edit.update_node(filler.key, parent=part.key)
+    with pytest.raises(ConflictError, match="below itself"):
+        edit.update_node(filler.key, parent=filler.key)
 
 
 def test_equal_fields_are_no_change() -> None:

@@ -72,7 +72,7 @@ async def test_it_follows_what_is_applied(
             ("line_1.conveyor.c_status", 1.0, None, "running"),
         ]
         await until(lambda: running.context.stores()[0].lag_entries == 0, "no lag")
-        await until(lambda: running.twin.journal_budget() is not None, "the budget")
+        await until(lambda: running.twin.budget.report() is not None, "the budget")
         report = (await http.get("/health")).json()
         (told,) = report["stores"]
         assert told["type"] == "timescaledb" and told["state"] == "running" and told["written"] > 1
@@ -82,7 +82,7 @@ async def test_it_follows_what_is_applied(
         # Taken out of the definition, it is gone, and holds nothing.
         running.twin.change(lambda edit: edit.set_definition({}), "test")
         await running.follow()
-        await until(lambda: running.twin.journal_budget() is None, "no budget")
+        await until(lambda: running.twin.budget.report() is None, "no budget")
         report = (await http.get("/health")).json()
         assert report["stores"] == [] and report["storage"]["journal_budget"] is None
 
@@ -130,7 +130,7 @@ async def test_beyond_the_budget_readings_are_refused(tmp_path: Path) -> None:
                 fill(twin, 20)
                 await asyncio.sleep(0.02)
         assert twin.trouble and "budget" in twin.trouble
-        report = twin.journal_budget()
+        report = twin.budget.report()
         assert report is not None and report["left_bytes"] == 0 and report["when_full"] == "refuse"
         # What the plant concludes and how far stores have come is still written, or nothing could ever get better.
         twin.record(position=("store:postgresql:127.0.0.1:1/iotsense", twin.last_seq))

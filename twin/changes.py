@@ -1,5 +1,6 @@
 """What one revision of the structure changes: operations that are journalled whole and applied as one."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -77,8 +78,31 @@ Operation = (
 
 
 class StructureChange(msgspec.Struct, frozen=True):
-    """One revision: what `author` changed, in order; all of it or nothing."""
+    """One revision: what `author` changed, in order; all of it or nothing.
+
+    `undo` makes of the graph after it the graph before it; a journal of version 0.1 has none.
+    """
 
     revision: int
     author: str
     operations: list[Operation]
+    undo: list[Operation] | None = None
+
+
+def touched(change: StructureChange) -> set[int]:
+    """The keys of the nodes that a revision made, changed, removed, connected or gave signals."""
+    return {key for operation in [*change.operations, *(change.undo or ())] for key in _keys(operation)}
+
+
+def _keys(operation: Operation) -> Iterator[int]:
+    match operation:
+        case AddNode(node) | UpdateNode(node):
+            yield node.key
+        case RemoveNode(key):
+            yield key
+        case AddSignal(signal) | UpdateSignal(signal):
+            yield signal.node
+        case PutRelationship(arrow):
+            yield from (arrow.source, arrow.target)
+        case RemoveRelationship(source, _, target):
+            yield from (source, target)

@@ -11,6 +11,7 @@ import numpy as np
 
 from .changes import AddNode, AddSignal, Operation, PutRelationship
 from .collector import collector_paused
+from .counts import SourceCounts
 from .errors import DamagedFileError
 from .graph import Graph
 from .graph_edit import apply_operations
@@ -95,6 +96,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
     readings: int
     last_event: int
     last_dead_letter: int
+    counts: dict[str, SourceCounts] = {}
+    labels_since: dict[int, list[int]] = {}
 
     def encode(self) -> bytes:
         """As bytes, for a file or for the first entry of a segment."""

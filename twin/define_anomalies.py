@@ -45,7 +45,7 @@ class Condition(Model):
     operator: Operator
     """How the metric is compared with the threshold."""
     threshold: float | str | bool
-    """The limit, in `unit`; a text is one of the sensor's labels."""
+    """The limit, in `unit`; a text is one of the sensor's labels; in a component type, `"${parameters.NAME}"` too."""
     unit: UnitText | None = None
     """Unit of threshold and hysteresis; left out, the sensor's."""
     severity: Severity = "warning"
@@ -61,6 +61,8 @@ class Condition(Model):
             raise refuse('a rate_of_change needs a `window`, such as "5m"', field="metric")
         if self.metric == "value" and self.window is not None:
             raise refuse("found a `window` with the metric value, which has none", "rate_of_change", field="metric")
+        if isinstance(self.threshold, str) and "${" in self.threshold:
+            return self
         if isinstance(self.threshold, (str, bool)) and (self.operator not in ("==", "!=") or self.hysteresis):
             raise refuse(
                 "a threshold that is a label or a boolean is compared by == or !=, without hysteresis",

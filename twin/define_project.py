@@ -5,7 +5,9 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
+from .component_types import SECTION, TypeLibrary
 from .define_anomalies import AnomalyDetection
+from .define_component_types import ComponentType, RelationshipType
 from .define_config import IotsenseConfig
 from .define_edge import EdgeComputing
 from .define_ingestion import SensorIngestion
@@ -27,6 +29,10 @@ class Project(Model):
     """The site, or several."""
     area: list[Area] = []
     """The areas."""
+    component_types: list[ComponentType] = []
+    """Kinds of equipment: what each component of that `type` has."""
+    relationship_types: list[RelationshipType] = []
+    """Kinds of relationships: what may connect to what."""
     digital_twins: list[DigitalTwin] = []
     """Digital twins: lines with components, sensors and relationships."""
     sensor_ingestion: SensorIngestion = SensorIngestion()
@@ -50,7 +56,14 @@ class Project(Model):
 
     def sections(self) -> dict[str, Any]:
         """Canonical JSON by section: without what is at its default; `from_sections` reads it back equal."""
-        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        sections = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        if self.component_types:
+            sections[SECTION] = [_canonical(each) for each in self.component_types]
+        return sections
+
+    def type_library(self) -> TypeLibrary:
+        """The component types with what they inherit."""
+        return TypeLibrary(_canonical(each) for each in self.component_types)
 
     def notices(self) -> list[str]:
         """One line for each part that is defined and has no engine in this version yet."""
@@ -65,3 +78,10 @@ class Project(Model):
             return cls.model_validate(dict(sections))
         except ValidationError as error:
             raise InvalidValueError(f"these sections are no project: {error}") from None
+
+
+def _canonical(type: ComponentType) -> dict[str, Any]:
+    """What extends another type may say a default, such as `stepped: false`, to change what the other says."""
+    as_given = type.extends is not None
+    fields = type.model_dump(mode="json", by_alias=True, exclude_defaults=not as_given, exclude_unset=as_given)
+    return {"name": type.name, "version": type.version} | fields

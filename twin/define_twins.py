@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, JsonValue, field_validator, model_va
 
 from .define_repetition import Repeatable
 from .define_types import (
+    Count,
     Duration,
     FileName,
     Id,
@@ -188,15 +189,19 @@ class Component(NodeFields, Repeatable):
     id: Id
     """Its id within the twin, or within the component that holds it."""
     type: Name | None = None
-    """What kind of equipment it is; `equipment_class` of a model refers to it."""
+    """What kind of equipment it is: one of `component_types`, whose instance it is then, or a word of your own."""
+    type_version: Count | None = None
+    """Version of the component type that it stays at; left out, the newest."""
     name: Name | None = None
     """What people call it; left out, its id."""
     model: Name | None = None
     """Make and model, such as fanuc_m20."""
     sensors: list[Sensor] = []
-    """Its sensors."""
+    """Its sensors; of an instance, those that it has beside its type's, and what differs from the type's, by id."""
+    without: list[Id] = []
+    """Sensors of its type that it has not, by id."""
     parameters: dict[str, JsonValue] = {}
-    """Fixed values such as length or max_speed, by name."""
+    """Fixed values such as length or max_speed, by name; of an instance, those that its type declares."""
     components: list["Component"] = []
     """The components that it contains."""
 

@@ -1,9 +1,18 @@
 """What differs between two JSON values, path by path: `anomaly_detection.rules[temperature_spike].window`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import methodcaller
 from typing import Any, Literal, NamedTuple
 
-_NAMING_KEYS = ("name", "id", "url", "host")
+Name = Callable[[dict[str, Any]], Any]
+
+
+def _version(item: dict[str, Any]) -> str | None:
+    """Versions of a component type stand side by side under one name."""
+    return f"{item['name']} {item.get('version', 1)}" if "name" in item else None
+
+
+_NAMES: tuple[Name, ...] = (*(methodcaller("get", key) for key in ("name", "id", "url", "host")), _version)
 Change = Literal["added", "removed", "changed", "reordered"]
 
 
@@ -46,9 +55,9 @@ def _of_member(before: dict[str, Any], after: dict[str, Any], name: str, place: 
 
 
 def _of_lists(before: list[Any], after: list[Any], path: str) -> Iterator[Difference]:
-    key = next((key for key in _NAMING_KEYS if _named_by(key, before) and _named_by(key, after)), None)
-    if key is not None:
-        old, new = ({item[key]: item for item in items} for items in (before, after))
+    name_of = next((name for name in _NAMES if _named_by(name, before) and _named_by(name, after)), None)
+    if name_of is not None:
+        old, new = ({name_of(item): item for item in items} for items in (before, after))
         for name in [*new, *(name for name in old if name not in new)]:
             yield from _of_member(old, new, name, f"{path}[{name}]")
         if [name for name in old if name in new] != [name for name in new if name in old]:
@@ -60,6 +69,6 @@ def _of_lists(before: list[Any], after: list[Any], path: str) -> Iterator[Differ
         yield Difference(path, "changed", before, after)
 
 
-def _named_by(key: str, items: list[Any]) -> bool:
-    names = [item.get(key) for item in items if isinstance(item, dict)]
+def _named_by(name_of: Name, items: list[Any]) -> bool:
+    names = [name_of(item) for item in items if isinstance(item, dict)]
     return len(names) == len(items) == len(set(map(str, names))) and all(isinstance(name, str) for name in names)

@@ -12,7 +12,7 @@ RESERVE_BYTES = 8 << 20
 
 
 class DataDirectory:
-    """A locked directory: `journal/`, `checkpoints/`, `plant.duckdb`, and the lock with its owner's process id.
+    """A locked directory: `journal/`, `checkpoints/`, `plant.duckdb`, `plant.sqlite`, and the lock with its owner's id.
 
     Raises DirectoryInUseError if another process has it, StorageReadOnlyError if it cannot be written.
     """
@@ -41,6 +41,11 @@ class DataDirectory:
     def query_store(self) -> Path:
         """The DuckDB file."""
         return self.path / "plant.duckdb"
+
+    @property
+    def catalog(self) -> Path:
+        """The SQLite file of events, dead letters and revisions."""
+        return self.path / "plant.sqlite"
 
     def _own(self) -> None:
         try:

@@ -9,6 +9,7 @@ import msgspec
 
 from .batch import ReadingBatch
 from .changes import StructureChange
+from .counts import Counts
 from .errors import DamagedFileError
 from .model import Event
 
@@ -24,6 +25,7 @@ class EntryKind(IntEnum):
     RESOLVED = 6
     POSITION = 7
     SNAPSHOT = 8
+    COUNTS = 10
 
 
 class EventDraft(msgspec.Struct, frozen=True):
@@ -100,6 +102,7 @@ _TYPES: dict[EntryKind, Any] = {
     EntryKind.DEAD_LETTERS: list[DeadLetter],
     EntryKind.RESOLVED: Resolution,
     EntryKind.POSITION: Position,
+    EntryKind.COUNTS: Counts,
 }
 _DECODERS = {kind: msgspec.msgpack.Decoder(type) for kind, type in _TYPES.items()}
 _encoder = msgspec.msgpack.Encoder()

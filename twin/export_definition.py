@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from .durations import format_duration
+from .export_fields import common_fields, sensor_fields
+from .export_instances import InstanceExport
 from .graph import Graph
-from .model import CONTAINS, DataType, Level, Node, Origin, Relationship, Role, Signal
-from .project_graph import RESERVED
+from .model import CONTAINS, Level, Node, Origin, Relationship, Role
 
 HEADER = "# Written by `iotsense export`. Readings and discovered nodes are not part of a definition.\n"
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
@@ -24,13 +24,14 @@ def export(graph: Graph) -> str:
 
 
 def exported(graph: Graph) -> dict[str, Any]:
-    """The document as plain data: the plant's nodes, then the other sections as they were applied."""
+    """The document as plain data: the kinds, the plant's nodes, then the other sections as they were applied."""
     return _Export(graph).document()
 
 
 class _Export:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
+        self._instances = InstanceExport(graph)
         self._nodes = list(graph.nodes(origin=Origin.DEFINED))
         self._within: dict[str, list[Node]] = defaultdict(list)
         self._drawn: dict[str, list[Relationship]] = defaultdict(list)
@@ -51,12 +52,14 @@ class _Export:
 
     def document(self) -> dict[str, Any]:
         plant = {
-            "enterprise": [{"id": node.id, **self._common(node)} for node in self._of(Level.ENTERPRISE)],
-            "site": [{"id": node.id, **self._place(node), **self._common(node)} for node in self._of(Level.SITE)],
-            "area": [{"id": node.id, **self._place(node), **self._common(node)} for node in self._of(Level.AREA)],
+            "enterprise": [{"id": node.id, **common_fields(node)} for node in self._of(Level.ENTERPRISE)],
+            "site": [{"id": node.id, **self._place(node), **common_fields(node)} for node in self._of(Level.SITE)],
+            "area": [{"id": node.id, **self._place(node), **common_fields(node)} for node in self._of(Level.AREA)],
             "digital_twins": [self._twin(node) for node in self._of(Level.LINE)],
         }
-        return {name: nodes for name, nodes in plant.items() if nodes} | self._graph.definition
+        sections = self._graph.definition
+        kinds = {name: sections[name] for name in ("component_types", "relationship_types") if name in sections}
+        return kinds | {name: nodes for name, nodes in plant.items() if nodes} | sections
 
     def _of(self, level: Level) -> Iterator[Node]:
         return (node for node in self._nodes if node.level is level)
@@ -67,18 +70,8 @@ class _Export:
         parent = self._graph.node(node.parent)
         return {str(parent.level): parent.id}
 
-    def _common(self, node: Node, name: str = "name") -> dict[str, Any]:
-        """Type, name and the fields under their own names; free properties under `properties`."""
-        fields: dict[str, Any] = {} if node.type is None else {"type": node.type}
-        if node.name != node.short_id:
-            fields[name] = node.name
-        free = {key: value for key, value in node.properties.items() if key not in RESERVED}
-        free |= node.properties.get("properties", {})
-        fields |= {key: value for key, value in node.properties.items() if key in RESERVED - {"properties"}}
-        return fields | ({"properties": free} if free else {})
-
     def _twin(self, node: Node) -> dict[str, Any]:
-        definition = {"name": node.id, **self._place(node), **self._common(node, "title"), **self._contents(node)}
+        definition = {"name": node.id, **self._place(node), **common_fields(node, "title"), **self._contents(node)}
         if drawn := self._drawn[node.id]:
             definition["relationships"] = [self._relationship(node, one) for one in drawn]
         return definition
@@ -88,38 +81,22 @@ class _Export:
         within = self._within[owner.id]
         contents = {
             "sensors": [self._sensor(node) for node in within if node.level is Level.SENSOR],
-            "components": [
-                {"id": node.short_id, **self._common(node), **self._contents(node)}
-                for node in within
-                if node.level is Level.COMPONENT
-            ],
+            "components": [self._component(node) for node in within if node.level is Level.COMPONENT],
         }
         return {key: nodes for key, nodes in contents.items() if nodes}
 
+    def _component(self, node: Node) -> dict[str, Any]:
+        return self._instances.own({"id": node.short_id, **common_fields(node), **self._contents(node)}, node)
+
     def _sensor(self, node: Node) -> dict[str, Any]:
         measured = [signal for signal in self._graph.signals_of(node.key) if signal.role is Role.MEASURED]
-        return {"id": node.short_id, **self._common(node), **(_signal(measured[0]) if measured else {})}
+        return sensor_fields(node, measured[0] if measured else None)
 
     def _relationship(self, twin: Node, one: Relationship) -> dict[str, Any]:
         free = dict(one.properties)
         known = {"transfer_time": free.pop("transfer_time")} if "transfer_time" in free else {}
         source, target = (self._graph.node(key).id.removeprefix(f"{twin.id}.") for key in (one.source, one.target))
         return {"from": source, "to": target, "type": one.type, **known, **({"properties": free} if free else {})}
-
-
-def _signal(signal: Signal) -> dict[str, Any]:
-    numeric_with_labels = signal.labels and signal.data_type is DataType.NUMBER
-    fields = {
-        "unit": signal.unit,
-        # Readings may have turned out to be numbers, which a definition with labels must not claim.
-        "data_type": None if signal.data_type is None or numeric_with_labels else str(signal.data_type),
-        "labels": list(signal.labels) or None,
-        "low": signal.low,
-        "high": signal.high,
-        "stepped": signal.stepped or None,
-        "expected_interval": None if signal.expected_interval is None else format_duration(signal.expected_interval),
-    }
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 # YAML

@@ -21,10 +21,11 @@ from .changes import (
     UpdateSignal,
 )
 from .collector import collector_paused
-from .errors import ConflictError
+from .errors import ConflictError, NotFoundError
 from .graph import Graph
 from .graph_draft import GraphDraft
 from .model import CONTAINS, HAS_SENSOR, Level, Node, Origin, Relationship, Signal
+from .undo import undo
 
 _RANK = {level: rank for rank, level in enumerate(Level)}
 _NESTING = (Level.AREA, Level.COMPONENT)
@@ -33,6 +34,13 @@ _NESTING = (Level.AREA, Level.COMPONENT)
 def apply_change(graph: Graph, change: StructureChange) -> Graph:
     """The graph after one more revision."""
     return replace(apply_operations(graph, change.operations), revision=change.revision)
+
+
+def revert_change(graph: Graph, change: StructureChange) -> Graph:
+    """The graph before a revision, from the one after it. Raises NotFoundError where the change cannot be undone."""
+    if change.undo is None:
+        raise NotFoundError(f"the structure before revision {change.revision} is not known any more")
+    return replace(apply_operations(graph, change.undo), revision=change.revision - 1)
 
 
 def apply_operations(graph: Graph, operations: Iterable[Operation]) -> Graph:
@@ -49,6 +57,7 @@ class GraphEdit:
     def __init__(self, graph: Graph, author: str) -> None:
         self.author = author
         self.operations: list[Operation] = []
+        self._undo: list[list[Operation]] = []
         self._revision = graph.revision
         self._graph: Graph | None = graph
         self._draft = GraphDraft(graph)
@@ -70,9 +79,11 @@ class GraphEdit:
         """The revision that the collected operations make; None if there are none."""
         if not self.operations:
             return None
-        return StructureChange(self._revision + 1, self.author, self.operations)
+        backwards = [operation for undone in reversed(self._undo) for operation in undone]
+        return StructureChange(self._revision + 1, self.author, self.operations, backwards)
 
     def _do(self, operation: Operation) -> None:
+        self._undo.append(undo(operation, self.view))
         self._graph = None
         self._draft.apply((operation,))
         self.operations.append(operation)
@@ -114,7 +125,9 @@ class GraphEdit:
         self._check_place(node)
         if node.id != old.id and node.id in self.view:
             raise ConflictError(f"a node with the id {node.id!r} is there already")
-        if node.parent != old.parent and any(node.parent == below.key for below in self.view.descendants(key)):
+        if node.parent == key or (
+            node.parent != old.parent and any(node.parent == below.key for below in self.view.descendants(key))
+        ):
             raise ConflictError(f"{node.id} cannot be moved below itself")
         self._do(UpdateNode(node))
         return node

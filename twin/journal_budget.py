@@ -9,6 +9,7 @@ from typing import Any
 from .byte_sizes import readable_bytes
 from .errors import StorageFullError
 from .journal import Journal
+from .store_names import POSITION_PREFIX
 
 _SAMPLE_S = 10.0
 _SAMPLES = 60
@@ -39,7 +40,7 @@ class JournalBudget:
         self._samples: deque[tuple[float, int]] = deque(maxlen=_SAMPLES)
 
     def look(self, definition: Mapping[str, Any], positions: Mapping[str, int]) -> list[int]:
-        """The positions behind which the journal is kept for the stores."""
+        """The positions behind which the journal is kept: those of all its readers, and what the stores may have."""
         if definition is not self._definition:
             self._definition, self._wanted = definition, _wanted(definition)
         self._sample()
@@ -49,7 +50,8 @@ class JournalBudget:
         over = [name for name, size in behind.items() if size > wanted.budget]
         self.refusal = self._refusal(over) if over and wanted.refuse else None
         kept = self._journal.last_bytes(wanted.budget) if over and not wanted.refuse else 0
-        return [max(positions.get(name, 0), kept) for name in wanted.stores]
+        readers = [seq for name, seq in positions.items() if not name.startswith(POSITION_PREFIX)]
+        return [self._journal.last_seq, *readers, *(max(positions.get(name, 0), kept) for name in wanted.stores)]
 
     def check(self) -> None:
         """Raises StorageFullError while readings are refused."""

@@ -1,6 +1,7 @@
 """The texts behind the codes of text and boolean signals."""
 
 import threading
+from bisect import bisect_right
 from collections.abc import Iterable
 
 from .entry import NewLabel
@@ -19,13 +20,15 @@ class Labels:
         self._lock = threading.Lock()
         self._texts: dict[int, list[str]] = {}
         self._codes: dict[tuple[int, str], int] = {}
+        self._since: dict[int, list[int]] = {}
         self._new: list[NewLabel] = []
 
-    def define(self, signal: int, texts: Iterable[str]) -> None:
+    def define(self, signal: int, texts: Iterable[str], recorded: int) -> None:
         """The texts of a definition; those that the signal has already keep their codes."""
         with self._lock:
             for text in texts:
                 self._code(signal, text)
+            self._known(signal, recorded)
 
     def code(self, signal: int, text: str) -> int:
         """The code of a text; a text not met before gets the next one. Raises InvalidValueError beyond 256."""
@@ -64,16 +67,26 @@ class Labels:
         with self._lock:
             del self._new[:count]
 
-    def absorb(self, labels: Iterable[NewLabel]) -> None:
-        """Takes in journalled labels, on recovery; those that are known already change nothing."""
+    def absorb(self, labels: Iterable[NewLabel], recorded: int) -> None:
+        """Takes in labels that were journalled then [ns]; on recovery they are new."""
         with self._lock:
             for label in labels:
                 if label.code == len(self._texts.get(label.signal, ())):
                     self._code(label.signal, label.text)
+                self._known(label.signal, recorded, label.code + 1)
 
-    def texts(self, signal: int) -> tuple[str, ...]:
-        """The signal's texts by code; empty for a numeric signal."""
-        return tuple(self._texts.get(signal, ()))
+    def _known(self, signal: int, recorded: int, count: int | None = None) -> None:
+        """The first `count` texts (all, unless told) have been known since then, or longer."""
+        since = self._since.setdefault(signal, [])
+        wanted = len(self._texts.get(signal, ())) if count is None else count
+        since.extend([recorded] * (wanted - len(since)))
+
+    def texts(self, signal: int, known_at: int | None = None) -> tuple[str, ...]:
+        """The signal's texts by code, all or those that were known then [ns]; empty for a numeric signal."""
+        texts = self._texts.get(signal, ())
+        if known_at is None:
+            return tuple(texts)
+        return tuple(texts[: bisect_right(self._since.get(signal, ()), known_at)])
 
     def text(self, signal: int, code: float) -> str | None:
         """The text behind a code; None if there is none."""
@@ -85,8 +98,14 @@ class Labels:
         with self._lock:
             return {signal: list(texts) for signal, texts in self._texts.items()}
 
-    def restore(self, texts: dict[int, list[str]]) -> None:
-        """Begins from a checkpoint's texts."""
+    def dump_since(self) -> dict[int, list[int]]:
+        """Since when each text has been known [ns], for a checkpoint."""
+        with self._lock:
+            return {signal: list(since) for signal, since in self._since.items()}
+
+    def restore(self, texts: dict[int, list[str]], since: dict[int, list[int]]) -> None:
+        """Begins from a checkpoint's texts; those without a time have been known for ever."""
         with self._lock:
             self._texts = texts
+            self._since = {signal: since.get(signal) or [0] * len(known) for signal, known in texts.items()}
             self._codes = {(signal, text): i for signal, known in texts.items() for i, text in enumerate(known)}

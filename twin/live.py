@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
-from .changes import AddSignal, Operation, UpdateSignal
+from .batch import ReadingBatch
+from .changes import AddSignal, StructureChange, UpdateSignal
 from .checkpoint import Checkpoint, StateImage, StructureImage
+from .counts import SourceCounts, SourceTotals
 from .entry import DeadLetter, Entry, EntryKind, EventDraft, NewLabel, Position
 from .graph import Graph
 from .graph_edit import apply_change
@@ -40,6 +42,7 @@ class Live:
         self.seq = 0
         self.recorded = 0
         self.readings = 0
+        self._totals = SourceTotals()
         self.last_event = 0
         self.last_dead_letter = 0
         self._structure: tuple[Graph, bytes] | None = None
@@ -70,21 +73,35 @@ class Live:
         """The checkpoint as of the last absorbed entry, as bytes."""
         return self.checkpoint().encode()
 
+    def source_counts(self) -> dict[str, SourceCounts]:
+        """The totals by source as of one instant."""
+        with self._lock:
+            return self._totals.copy()
+
+    def counts_of(self, source: str) -> SourceCounts:
+        """The totals of one source."""
+        with self._lock:
+            return self._totals.of(source)
+
     # Absorbing
 
     def _absorb(self, entry: Entry) -> None:
         value = entry.value
         match entry.kind:
             case EntryKind.READINGS:
-                self.state.apply(value, entry.seq)
+                self._totals.absorb_readings(len(value), self.state.apply(value, entry.seq))
                 self.readings += len(value)
+                if self.stale:
+                    self._keep_stale(value, entry.seq)
+            case EntryKind.COUNTS:
+                self._totals.absorb(value)
             case EntryKind.STRUCTURE:
-                self._become(apply_change(self.graph, value), value.operations)
+                self._become(value, entry.recorded)
             case EntryKind.EVENTS:
                 for event in value:
                     self._absorb_event(event, entry.seq)
             case EntryKind.LABELS:
-                self._absorb_labels(value)
+                self._absorb_labels(value, entry.recorded)
             case EntryKind.DEAD_LETTERS:
                 self.last_dead_letter = value[-1].id
             case EntryKind.POSITION:
@@ -93,13 +110,14 @@ class Live:
                 pass  # the query store's, and a start's, concern
         self.seq, self.recorded = entry.seq, entry.recorded
 
-    def _become(self, graph: Graph, operations: Sequence[Operation]) -> None:
+    def _become(self, change: StructureChange, recorded: int) -> None:
+        graph = apply_change(self.graph, change)
         self.state.grow(graph.signal_count)
-        for operation in operations:
+        for operation in change.operations:
             if isinstance(operation, AddSignal | UpdateSignal):
                 signal = operation.signal
                 boolean = signal.data_type is DataType.BOOLEAN and not signal.labels
-                self.labels.define(signal.index, _BOOLEAN_LABELS if boolean else signal.labels)
+                self.labels.define(signal.index, _BOOLEAN_LABELS if boolean else signal.labels, recorded)
         self.graph = graph
 
     def _absorb_event(self, event: Event, seq: int) -> None:
@@ -125,8 +143,15 @@ class Live:
             if reading is not None and reading.time <= event.time:
                 self.state.mark_uncertain([index], seq)  # unless it spoke just before it was found silent
 
-    def _absorb_labels(self, labels: list[NewLabel]) -> None:
-        self.labels.absorb(labels)
+    def _keep_stale(self, batch: ReadingBatch, seq: int) -> None:
+        """A correction of the last reading before a silence does not end the silence."""
+        for index in set(batch.signal.tolist()) & self.stale.keys():
+            reading, event = self.state.read(index), self.open_events.get(self.stale[index])
+            if reading is not None and event is not None and reading.time <= event.time:
+                self.state.mark_uncertain([index], seq)
+
+    def _absorb_labels(self, labels: list[NewLabel], recorded: int) -> None:
+        self.labels.absorb(labels, recorded)
         self.labels.journalled(len(labels))
 
     # Checkpoints
@@ -140,9 +165,11 @@ class Live:
                 "recorded": self.recorded,
                 "state": StateImage.of(self.state.snapshot()),
                 "labels": self.labels.dump(),
+                "labels_since": self.labels.dump_since(),
                 "open_events": list(self.open_events.values()),
                 "positions": dict(self.positions),
                 "readings": self.readings,
+                "counts": self._totals.copy(),
                 "last_event": self.last_event,
                 "last_dead_letter": self.last_dead_letter,
             }
@@ -158,12 +185,13 @@ class Live:
         self.graph = checkpoint.graph()
         self.state.restore(checkpoint.state.columns(), checkpoint.seq)
         self.state.grow(self.graph.signal_count)
-        self.labels.restore(checkpoint.labels)
+        self.labels.restore(checkpoint.labels, checkpoint.labels_since)
         self.open_events = {event.identity: event for event in checkpoint.open_events if event.identity}
         self.stale = {e.data["signal"]: i for i, e in self.open_events.items() if e.kind == STALE}
         self.positions = dict(checkpoint.positions)
         self.seq, self.recorded = checkpoint.seq, checkpoint.recorded
         self.readings = checkpoint.readings
+        self._totals.restore(checkpoint.counts.items())
         self.last_event, self.last_dead_letter = checkpoint.last_event, checkpoint.last_dead_letter
 
 

@@ -13,10 +13,10 @@ UNASSIGNED = "unassigned"
 class Matching:
     """Desired ids to the keys of the nodes that are there.
 
-    A node is, in this order: the one of its id; the one that its `moved_from` names; the one that its parent had under
-    the same short id before the parent was moved; the discovered sensor that its parent has under its name; the
-    discovered component of the same short id that waits in the area `unassigned`, if there is only one such component
-    and one such definition.
+    A node is, in this order: the one of its id; the one that its `moved_from` names (a sensor's without dots means one
+    of the same component, wherever that was); the one that its parent had under the same short id before the parent
+    was moved; the discovered sensor that its parent has under its name; the discovered component of the same short id
+    that waits in the area `unassigned`, if there is only one such component and one such definition.
     """
 
     def __init__(self, desired: Desired, graph: Graph) -> None:
@@ -51,9 +51,15 @@ class Matching:
     def _origin_of(self, node: DesiredNode, wanted: dict[str, DesiredNode]) -> Node | None:
         if node.moved_from is None:
             return self._below_parent(node)
+        beside = node.level is Level.SENSOR and "." not in node.moved_from
+        if beside and (found := self._below_parent(node, node.moved_from)):
+            return found
         for prefix in self._prefixes(node, wanted):
             if prefix + node.moved_from in self._graph:
                 return self._graph.find(prefix + node.moved_from)
+        if beside:
+            # A type says it of all of its instances; a sensor of that name on another machine is not meant.
+            return self._below_parent(node)
         try:
             return self._graph.find(node.moved_from)
         except NotFoundError:
@@ -70,13 +76,14 @@ class Matching:
             parent = wanted[parent].parent if parent in wanted else None
         return prefixes
 
-    def _below_parent(self, node: DesiredNode) -> Node | None:
+    def _below_parent(self, node: DesiredNode, short_id: str | None = None) -> Node | None:
         key = self.keys.get(node.parent) if node.parent is not None else None
         if key is None:
             return None
         old = self._graph.node(key).id
-        if f"{old}.{node.short_id}" in self._graph:
-            return self._graph.find(f"{old}.{node.short_id}")
+        before = f"{old}.{short_id or node.short_id}"
+        if before in self._graph:
+            return self._graph.find(before)
         # Readings that came before the definition were kept under the name that they came with.
         if node.level is Level.SENSOR and f"{old}.{node.name}" in self._graph:
             found = self._graph.find(f"{old}.{node.name}")

@@ -40,9 +40,11 @@ def _sources(project: Project) -> Iterator[str]:
 
 
 def _rules(project: Project) -> Iterator[str]:
-    idle = Counter(rule.type for rule in project.anomaly_detection.rules if rule.enabled and not rule.engine)
-    for kind, number in idle.items():
-        yield f"anomaly_detection: type {kind} ({_count(number, 'rule')}) {_LATER}"
+    of_types = [rule for type in project.component_types for rule in type.rules]
+    for section, rules in (("anomaly_detection", project.anomaly_detection.rules), ("component_types", of_types)):
+        idle = Counter(rule.type for rule in rules if rule.enabled and not rule.engine)
+        for kind, number in idle.items():
+            yield f"{section}: type {kind} ({_count(number, 'rule')}) {_LATER}"
 
 
 def _sections(project: Project) -> Iterator[str]:

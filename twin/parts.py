@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from .batch import ReadingBatch
 from .changes import StructureChange
+from .counts import DERIVED, Counts
 from .entry import DeadLetter, EntryKind, EventDraft
 from .graph import Graph
 from .journal import Part
@@ -22,9 +23,13 @@ def identity_hashes(identities: Sequence[str]) -> list[bytes]:
     return [identity_hash(identity) for identity in identities]
 
 
-def reading_parts(batch: ReadingBatch | None, dead_letters: Sequence[DeadLetter]) -> list[Part]:
-    """Readings, and what came with them and could not be used."""
+def reading_parts(
+    batch: ReadingBatch | None, dead_letters: Sequence[DeadLetter] = (), counts: Counts | None = None
+) -> list[Part]:
+    """Readings behind the counts that say whose they are, and what came with them and could not be used."""
     parts: list[Part] = []
+    if counts is not None:
+        parts.append((EntryKind.COUNTS, counts))
     if batch is not None and len(batch):
         parts.append((EntryKind.READINGS, batch))
     if dead_letters:
@@ -43,7 +48,7 @@ def record_parts(drafts: Sequence[EventDraft], batch: ReadingBatch | None, read:
     if drafts:
         parts.append((EntryKind.EVENTS, list(drafts)))
     if batch is not None and len(batch):
-        parts.append((EntryKind.READINGS, batch))
+        parts += reading_parts(batch, counts=Counts.of_readings(DERIVED, len(batch)))
     if read is not None:
         parts.append(position(*read))
     return parts

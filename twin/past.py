@@ -1,7 +1,10 @@
-"""Questions about the past: the query store, and on top of it the entries that it does not hold yet."""
+"""Questions about the past: the projections, and on top of them the entries that they do not hold yet."""
 
 import numpy as np
+from numpy.typing import NDArray
 
+from .as_of import AsOf, Now, Then
+from .catalog import Catalog
 from .entry import DeadLetter, EntryKind
 from .errors import InvalidValueError
 from .history import History, Rows, history_of
@@ -10,18 +13,38 @@ from .live import Live
 from .model import Event
 from .projector import Projector
 from .query_store import QueryStore
+from .revisions import Revisions
+from .state import StateColumns
 
 
 class Past:
-    """History, events and dead letters; all of it blocks, none of it slows a reading."""
+    """History, events, dead letters and revisions; all of it blocks, none of it slows a reading."""
 
-    def __init__(self, live: Live, journal: Journal, store: QueryStore, projector: Projector) -> None:
+    def __init__(self, live: Live, journal: Journal, store: QueryStore, catalog: Catalog, projector: Projector) -> None:
         self._live = live
         self._journal = journal
         self._store = store
+        self._catalog = catalog
         self._projector = projector
+        self.revisions = Revisions(live, catalog, projector)
 
-    def history(self, signal: int, start: int, end: int, points: int | None, known_at: int | None = None) -> History:
+    def as_of(self, time: int | None, known_at: int | None) -> AsOf:
+        """Graph and state as of an instant; live if neither is given."""
+        if time is None and known_at is None:
+            return Now(self._live, self)
+        known = min(at for at in (time, known_at) if at is not None)
+        return Then(self._live, self, time, known_at, self.revisions.at(known))
+
+    # Readings
+
+    def history(
+        self,
+        signal: int,
+        start: int,
+        end: int,
+        points: int | None,
+        known_at: int | None = None,
+    ) -> History:
         """Readings of a signal in [start, end) [ns], as known at a time; raises InvalidValueError."""
         if end <= start:
             raise InvalidValueError("the end of a history must be after its start", "to")
@@ -34,7 +57,7 @@ class Past:
 
     def _tail(self, signal: int, start: int, end: int, known_at: int | None) -> list[Rows]:
         if self._journal.recent(self._store.applied_seq) is None:
-            self._projector.catch_up()
+            self._projector.catch_up(self._store)
         tail = []
         for entry in self._journal.read(self._store.applied_seq):
             if known_at is not None and entry.recorded > known_at:
@@ -50,36 +73,72 @@ class Past:
                 tail.append(Rows(batch.time[rows], batch.value[rows], batch.quality[rows], recorded))
         return tail
 
+    def latest(self, time: int | None, known_at: int | None, signals: NDArray[np.int32]) -> StateColumns:
+        """The newest reading of each signal up to `time` [ns] among those recorded until `known_at` [ns]."""
+        self._projector.catch_up(self._store)
+        return self._store.latest(time, known_at, signals)
+
     def reading_count(self, signal: int | None) -> int:
         """Stored readings of one signal or of all."""
-        self._projector.catch_up()
+        self._projector.catch_up(self._store)
         return self._store.count(signal)
 
+    # Events
+
     def events(self, after: int, limit: int, node: int | None, kind: str | None, newest_first: bool) -> list[Event]:
-        """Events behind `after`: from memory if they are new, else from the query store."""
+        """Events behind `after`: from memory if they are new, else from the catalog."""
         recent = list(self._live.recent_events)
         if after >= self._live.last_event:
             return []
         if recent and recent[0].seq <= after + 1:
             found = [e for e in recent if e.seq > after and node in (None, e.node) and kind in (None, e.kind)]
             return found[::-1][:limit] if newest_first else found[:limit]
-        self._projector.catch_up()
-        where, values = ["seq > ?"], [after]
-        for column, value in (("node", node), ("kind", kind)):
-            if value is not None:
-                where.append(f"{column} = ?")
-                values.append(value)  # type: ignore[arg-type]
-        return self._store.events(" AND ".join(where), values, "DESC" if newest_first else "ASC", limit)
+        return self.events_then(None, None, after, limit, node, kind, newest_first)
+
+    def events_then(
+        self,
+        time: int | None,
+        known_at: int | None,
+        after: int,
+        limit: int,
+        node: int | None,
+        kind: str | None,
+        newest_first: bool,
+    ) -> list[Event]:
+        """Events behind `after` that began until `time` [ns], among those recorded until `known_at` [ns]."""
+        self._projector.catch_up(self._catalog)
+        given = {"node = ?": node, "kind = ?": kind, "time <= ?": time, "recorded <= ?": known_at}
+        conditions = {"seq > ?": after} | {where: value for where, value in given.items() if value is not None}
+        order = "DESC" if newest_first else "ASC"
+        return self._catalog.events(" AND ".join(conditions), list(conditions.values()), order, limit)
+
+    def open_events(self, time: int | None, known_at: int | None) -> list[Event]:
+        """Events that had begun and not ended at `time` [ns], by what was recorded until `known_at` [ns]."""
+        self._projector.catch_up(self._catalog)
+        last = self.last_event(known_at)
+        where = "identity IS NOT NULL AND retracts IS NULL AND seq <= ? AND (replaced IS NULL OR replaced > ?)"
+        if time is None:
+            return self._catalog.events(f"{where} AND until IS NULL", (last, last))
+        return self._catalog.events(f"{where} AND time <= ? AND (until IS NULL OR until > ?)", (last, last, time, time))
+
+    def last_event(self, known_at: int | None) -> int:
+        """The number of the last event recorded until then [ns]."""
+        if known_at is None:
+            return self._live.last_event
+        self._projector.catch_up(self._catalog)
+        return self._catalog.last_event(known_at)
+
+    # Dead letters
 
     def dead_letters(self, after: int, limit: int, pending_only: bool) -> list[DeadLetter]:
         """Dead letters with an id above `after`."""
-        self._projector.catch_up()
-        return self._store.dead_letters(after, limit, pending_only)
+        self._projector.catch_up(self._catalog)
+        return self._catalog.dead_letters(after, limit, pending_only)
 
     def pending_dead_letters(self) -> int:
         """How many were neither replayed nor purged."""
-        self._projector.catch_up()
-        return self._store.pending_dead_letters()
+        self._projector.catch_up(self._catalog)
+        return self._catalog.pending_dead_letters()
 
 
 def _joined(rows: list[Rows]) -> Rows:

@@ -84,3 +84,14 @@ def _value(expression: Expression, namespace: Namespace) -> Any:
     if value is None:
         raise InvalidValueError(f"${{{expression.text}}} has no value")
     return value
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The names that the references of a text speak of. Raises InvalidValueError if one is no expression."""
+    names: dict[str, None] = {}
+    for reference in REFERENCE.findall(text):
+        compiled = _compiled(reference)
+        if isinstance(compiled, InvalidValueError):
+            raise compiled.with_traceback(None)
+        names |= dict.fromkeys(compiled.names())
+    return tuple(names)

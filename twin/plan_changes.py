@@ -71,12 +71,43 @@ class RelationshipChange:
 
 
 @dataclass(frozen=True, slots=True)
+class TypeChange:
+    """Instances of a type in which the same changes; `before` and `after` are the versions, None where there is none.
+
+    `nodes` are the changes of an instance and its sensors, with ids relative to the instance (its own is empty);
+    `rules` are what is watched on them from then on, or no longer.
+    """
+
+    type: str
+    before: int | None
+    after: int
+    instances: tuple[str, ...]
+    nodes: tuple[NodeChange, ...]
+    rules: tuple[Difference, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "type": self.type,
+            "from": self.before,
+            "to": self.after,
+            "instances": list(self.instances),
+            "nodes": [node.to_dict() for node in self.nodes],
+            "rules": [rule.to_dict() for rule in self.rules],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
-    """All changes of a revision; removed nodes stand last, parents before children."""
+    """All changes of a revision; removed nodes stand last, parents before children.
+
+    `types` tell once what changes alike in many instances of a component type.
+    """
 
     nodes: tuple[NodeChange, ...] = ()
     relationships: tuple[RelationshipChange, ...] = ()
     sections: tuple[Difference, ...] = ()
+    types: tuple[TypeChange, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -114,4 +145,5 @@ class Changes:
             "nodes": [node.to_dict() for node in self.nodes],
             "relationships": [relationship.to_dict() for relationship in self.relationships],
             "sections": [section.to_dict() for section in self.sections],
+            "types": [type.to_dict() for type in self.types],
         }

@@ -4,14 +4,17 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from .component_types import VERSION
 from .difference import Difference
 from .graph import VALUE
-from .plan_changes import Changes, NodeChange, RelationshipChange, SignalChange
+from .model import Level
+from .plan_changes import Changes, NodeChange, RelationshipChange, SignalChange, TypeChange
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~", "moved": "~", "adopted": "~", "reordered": "~"}
 _COLOURS = {"+": "\033[32m", "-": "\033[31m", "~": "\033[33m"}
 _PLAIN = "\033[0m"
 _LONGEST = 60
+_IDS = 4
 
 
 def changes_text(changes: Changes, colour: bool = False) -> str:
@@ -19,8 +22,14 @@ def changes_text(changes: Changes, colour: bool = False) -> str:
     if changes.empty:
         return "Nothing to change: the running graph is as the definition says.\n"
     lines: list[str] = []
+    alike = [change for change in changes.types if len(change.instances) > 1]
+    for change in alike:
+        lines += _type(change)
+    together = {id for change in alike for id in change.instances}
     for node in changes.nodes:
-        lines += _node(node)
+        owner = node.id if node.level is not Level.SENSOR else node.id.rpartition(".")[0]
+        if owner not in together:
+            lines += _node(node)
     for relationship in changes.relationships:
         lines += _relationship(relationship)
     for section in changes.sections:
@@ -50,6 +59,25 @@ def _node(node: NodeChange) -> Iterator[str]:
             yield f"    {_SIGNS[field.change]} {_field(field)}"
     for signal in node.signals:
         yield from _signal(signal)
+
+
+def _type(change: TypeChange) -> Iterator[str]:
+    """`~ pump 1 → 2: 40 instances (...)`, and below it what changes in each of them."""
+    own = next((node for node in change.nodes if not node.id), None)
+    new = own is not None and own.change == "added"
+    version = f"{change.before} → {change.after}" if change.before not in (None, change.after) else change.after
+    first, *others = change.instances
+    ids = ", ".join(change.instances) if len(others) < _IDS else f"{first}, {others[0]}, … {others[-1]}"
+    count = f"{len(change.instances)} {'new instances' if new else 'instances'}"
+    yield f"{'+' if new else '~'} {change.type} {version}: {count} ({ids})"
+    for field in own.fields if own else ():
+        if field.path not in ("type", VERSION):
+            yield f"    {_SIGNS[field.change]} {_field(field)}"
+    for node in change.nodes:
+        if node is not own:
+            yield from (f"    {line}" for line in _node(node))
+    for rule in change.rules:
+        yield f"    {_SIGNS[rule.change]} rule {rule.path}"
 
 
 def _signal(signal: SignalChange) -> Iterator[str]:

@@ -57,14 +57,18 @@ def _within(owner: DigitalTwin | Component, id: str, path: Path) -> Iterator[Def
 
 
 class PlantIndex:
-    """Finds nodes by full id or the end of one, and sensors by id, name or type."""
+    """Finds nodes by full id or the end of one, and sensors by id, name or type.
+
+    `types` are the types of components and lines, with all that they extend.
+    """
 
     def __init__(self, project: Project) -> None:
         self.nodes = list(defined_nodes(project))
         self.by_id: dict[str, Defined] = {}
         self._by_end: defaultdict[str, list[str]] = defaultdict(list)
         self.sensor_words: set[str] = set()
-        self.types: set[str] = set()
+        self._library = project.type_library()
+        self.types: set[str] = set(self._library.names())
         for node in self.nodes:
             self.by_id.setdefault(node.id, node)
             self._by_end[node.id.rpartition(".")[2]].append(node.id)
@@ -78,7 +82,7 @@ class PlantIndex:
             words = (definition.id, definition.name, definition.type)
             self.sensor_words.update(word for word in words if word is not None)
         elif node.level in (Level.COMPONENT, Level.LINE) and definition.type is not None:
-            self.types.add(definition.type)
+            self.types.update(self._library.lineage(definition.type))
 
     def _spellings(self) -> Iterator[str]:
         yield from self._by_end

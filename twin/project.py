@@ -16,12 +16,15 @@ from .finding import Finding, has_errors, in_order, path_text
 from .finding import Path as KeyPath
 from .finding import strict as as_errors
 from .for_each import Expansion
+from .instances import complete_instances
 from .joining import Joining
 from .plant_checks import check_plant
 from .plant_index import PlantIndex, Problem
 from .reference_checks import check_names, check_references
+from .relationship_checks import check_relationship_types
 from .source_checks import check_sources
 from .substitution import Substitution
+from .type_checks import check_types
 from .validation import Validation
 
 SUFFIXES = (".yaml", ".yml")
@@ -107,7 +110,9 @@ def load_texts(
     findings += joining.findings + expansion.findings + substitution.findings + validation.findings
     project = validation.project
     if project is not None:
-        problems = [*check_project(project, references=whole), *_files_of(project, base)]
+        sound = not any(finding.path.startswith("component_types") for finding in findings)
+        instances = [*complete_instances(project)]
+        problems = [*(instances if sound else ()), *check_project(project, references=whole), *_files_of(project, base)]
         findings += [_located(joining.tree, problem) for problem in problems]
     findings = in_order(findings)
     return None if has_errors(findings) else project, findings
@@ -118,7 +123,9 @@ def check_project(project: Project, *, references: bool = True) -> Iterator[Prob
     index = PlantIndex(project)
     yield from check_names(project)
     yield from check_sources(project)
+    yield from check_types(project)
     yield from check_plant(project, index, references)
+    yield from check_relationship_types(project, index, references)
     if references:
         yield from check_references(project, index)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from .component_types import PINNED, VERSION, TypeLibrary
 from .define_project import Project
 from .define_twins import Area, Component, DigitalTwin, Enterprise, NodeFields, Sensor, Site
 from .desired import Desired, DesiredNode, DesiredRelationship, DesiredSignal
@@ -17,17 +18,18 @@ _ENDS = {"from_", "to", "type", "for_each"}
 _STRUCTURE = {
     "id", "name", "title", "type", "moved_from", "properties", "enterprise", "site", "area", "components", "sensors",
     "relationships", "unit", "low", "high", "stepped", "data_type", "labels", "expected_interval",
-    "for_each",
+    "for_each", "without",
 }  # fmt: skip
 RESERVED = {
     "description", "pose", "geo", "external_ids", "documents", "timezone", "parameters", "model", "source", "joints",
-    "simulation", "properties",
+    "simulation", "properties", "type_version", "type_pinned",
 }  # fmt: skip
 
 
 def desired(project: Project) -> Desired:
     """What a project wants the graph to be. Raises InvalidValueError where a relationship leads nowhere."""
-    nodes = nodes_of(project.enterprise, project.site, project.area, project.digital_twins)
+    library = project.type_library()
+    nodes = nodes_of(project.enterprise, project.site, project.area, project.digital_twins, library)
     relationships = relationships_of(project.digital_twins, nodes)
     sections = {name: value for name, value in project.sections().items() if name not in PLANT}
     return Desired(tuple(nodes), tuple(one for one in relationships if one.type != CONTAINS), sections)
@@ -76,7 +78,11 @@ def signals_of(sensor: Sensor) -> tuple[DesiredSignal, ...]:
 
 
 def nodes_of(
-    enterprises: Sequence[Enterprise], sites: Sequence[Site], areas: Sequence[Area], twins: Sequence[DigitalTwin]
+    enterprises: Sequence[Enterprise],
+    sites: Sequence[Site],
+    areas: Sequence[Area],
+    twins: Sequence[DigitalTwin],
+    library: TypeLibrary,
 ) -> list[DesiredNode]:
     """All nodes, parents before their children.
 
@@ -91,12 +97,18 @@ def nodes_of(
     for twin in twins:
         place = twin.area or twin.site or twin.enterprise or only_site
         nodes.append(_node(Level.LINE, twin, twin.name, twin.title, place, twin.type))
-        nodes += _within(twin, twin.name)
+        nodes += _within(twin, twin.name, library)
     return parents_first(_contained(nodes, relationships_of(twins, nodes)))
 
 
 def _node(
-    level: Level, definition: NodeFields, id: str, name: str | None, parent: str | None, type: str | None = None
+    level: Level,
+    definition: NodeFields,
+    id: str,
+    name: str | None,
+    parent: str | None,
+    type: str | None = None,
+    **properties: Any,
 ) -> DesiredNode:
     return DesiredNode(
         id=id,
@@ -104,19 +116,28 @@ def _node(
         name=name or id.rpartition(".")[2],
         type=type,
         parent=parent,
-        properties=properties_of(definition),
+        properties=properties_of(definition) | properties,
         signals=signals_of(definition) if isinstance(definition, Sensor) else (),
         moved_from=definition.moved_from,
     )
 
 
-def _within(owner: DigitalTwin | Component, id: str) -> Iterator[DesiredNode]:
+def _within(owner: DigitalTwin | Component, id: str, library: TypeLibrary) -> Iterator[DesiredNode]:
     for sensor in owner.sensors:
         yield _node(Level.SENSOR, sensor, f"{id}.{sensor.id}", sensor.name, id, sensor.type)
     for component in owner.components:
         own = f"{id}.{component.id}"
-        yield _node(Level.COMPONENT, component, own, component.name, id, component.type)
-        yield from _within(component, own)
+        kind = version_of(component, library)
+        yield _node(Level.COMPONENT, component, own, component.name, id, component.type, **kind)
+        yield from _within(component, own, library)
+
+
+def version_of(component: Component, library: TypeLibrary) -> dict[str, Any]:
+    """What the node of an instance remembers: the version of its type, and whether it stays at it."""
+    found = library.find(component.type, component.type_version)
+    if found is None:
+        return {}
+    return {VERSION: found.version} | ({PINNED: True} if component.type_version is not None else {})
 
 
 def relationships_of(twins: Iterable[DigitalTwin], nodes: Sequence[DesiredNode]) -> list[DesiredRelationship]:

@@ -1,14 +1,13 @@
-"""The thread that brings the journal into the query store, about once a second, and writes checkpoints."""
+"""The thread that brings the journal into its projections, about once a second, and writes checkpoints."""
 
 import logging
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .entry import Entry, EntryKind
 from .errors import DamagedFileError, StorageError
 from .journal import Journal
-from .query_store import QueryStore
+from .projection import Projection
 
 log = logging.getLogger("iotsense.projector")
 
@@ -17,75 +16,90 @@ RETRY_S = 5.0
 
 
 class Projector:
-    """Follows the journal; a store that fails is retried, and never slows a reading."""
+    """Follows the journal; a store that fails is retried, never slows a reading, and holds up no other store."""
 
-    def __init__(self, journal: Journal, store: QueryStore, checkpoint: Callable[[], None], interval: float) -> None:
+    def __init__(
+        self, journal: Journal, stores: Sequence[Projection], checkpoint: Callable[[], None], interval: float
+    ) -> None:
         self._journal = journal
-        self._store = store
+        self._stores = stores
         self._checkpoint = checkpoint
         self._interval = interval
         self._condition = threading.Condition()
         self._closing = False
-        self._asked = False
+        self._locks = {id(store): threading.Lock() for store in stores}
+        self._troubles: dict[Projection, StorageError] = {}
         self._thread = threading.Thread(target=self._run, name="projector", daemon=True)
-        self.trouble: StorageError | None = None
 
     def start(self) -> None:
         """Begins to follow."""
         self._thread.start()
 
-    def catch_up(self, timeout: float = 30.0) -> bool:
-        """Waits until the store holds what is durable now; False if it does not within `timeout` [s]."""
+    @property
+    def applied_seq(self) -> int:
+        """The last entry that all stores hold."""
+        return min(store.applied_seq for store in self._stores)
+
+    @property
+    def trouble(self) -> StorageError | None:
+        """Why a store is behind; None if all is well."""
+        return next(iter(tuple(self._troubles.values())), None)
+
+    def catch_up(self, *stores: Projection) -> bool:
+        """Brings stores (all, unless named) up to what is durable now; False if one cannot be written. Blocks."""
         wanted = self._journal.last_seq
-        deadline = time.monotonic() + timeout
-        with self._condition:
-            self._asked = True
-            self._condition.notify_all()
-            while self._store.applied_seq < wanted:
-                if self.trouble is not None or not self._condition.wait(deadline - time.monotonic()):
-                    return self._store.applied_seq >= wanted
+        for store in stores or self._stores:
+            # Whoever asks does the work himself, so that no store waits for another's.
+            while store.applied_seq < wanted:
+                self._try(store)
+                if store in self._troubles:
+                    return False
         return True
 
     def _run(self) -> None:
         while not self._closing:
+            more = sum(self._try(store) for store in self._stores)
             try:
-                more = self._project()
                 self._checkpoint()
-                self.trouble = None
-            except (StorageError, OSError) as error:
-                more = False
-                self._recover(error)
+            except OSError as error:
+                log.warning("the checkpoint failed: %s", error)
             with self._condition:
-                self._condition.notify_all()
-                if not (self._closing or self._asked or more):
-                    self._condition.wait(RETRY_S if self.trouble else self._interval)
-                self._asked = False
+                if not (self._closing or more):
+                    self._condition.wait(RETRY_S if self._troubles else self._interval)
 
-    def _recover(self, error: StorageError | OSError) -> None:
-        trouble = error if isinstance(error, StorageError) else StorageError(str(error))
-        if type(trouble) is not type(self.trouble):
-            log.warning("history falls behind the journal, which keeps everything: %s", trouble)
-        self.trouble = trouble
-        try:
-            self._store.reopen(read_only=False)
-        except StorageError:
+    def _try(self, store: Projection) -> bool:
+        """Whether there is more for the store."""
+        with self._locks[id(store)]:
             try:
-                self._store.reopen(read_only=True)
-            except StorageError as worse:
-                log.debug("history cannot be read either: %s", worse)
+                more = self._project(store)
+                self._troubles.pop(store, None)
+                return more
+            except (StorageError, OSError) as error:
+                self._recover(store, error)
+                return False
 
-    def _project(self) -> bool:
+    def _recover(self, store: Projection, error: StorageError | OSError) -> None:
+        trouble = error if isinstance(error, StorageError) else StorageError(str(error))
+        if type(trouble) is not type(self._troubles.get(store)):
+            log.warning("history falls behind the journal, which keeps everything: %s", trouble)
+        self._troubles[store] = trouble
+        try:
+            store.reopen()
+        except StorageError as worse:
+            log.debug("history cannot be read either: %s", worse)
+
+    def _project(self, store: Projection) -> bool:
         """One transaction: what has come, or so much of it that memory stays bounded; whether there is more."""
         chunk: list[Entry] = []
         rows = 0
-        for entry in self._journal.read(self._store.applied_seq):
+        for entry in self._journal.read(store.applied_seq):
             chunk.append(entry)
             rows += len(entry.value) if entry.kind is EntryKind.READINGS else 1
             if rows >= BATCH_ROWS:
                 break
-        if not chunk and self._store.applied_seq < self._journal.last_seq:
-            raise DamagedFileError(f"the journal cannot be read behind entry {self._store.applied_seq}")
-        self._store.apply(chunk)
+        if not chunk and store.applied_seq < self._journal.last_seq:
+            raise DamagedFileError(f"the journal cannot be read behind entry {store.applied_seq}")
+        store.apply(chunk)
         return rows >= BATCH_ROWS
 
     def close(self) -> None:
@@ -95,8 +109,9 @@ class Projector:
             self._condition.notify_all()
         if self._thread.is_alive():
             self._thread.join()
-        try:
-            while self._project():
-                pass
-        except StorageError as error:
-            log.warning("history is behind; it catches up at the next start: %s", error)
+        for store in self._stores:
+            try:
+                while self._project(store):
+                    pass
+            except StorageError as error:
+                log.warning("history is behind; it catches up at the next start: %s", error)

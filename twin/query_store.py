@@ -1,34 +1,25 @@
-"""The query store: a DuckDB file that answers questions about the past; a projection of the journal."""
+"""The query store: a DuckDB file with all readings; a projection of the journal."""
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from .batch import ReadingBatch
-from .entry import DeadLetter, Entry, EntryKind, Resolution
+from .entry import Entry, EntryKind
 from .errors import DamagedFileError, StorageError, StorageFullError, StorageReadOnlyError
 from .history import Rows
-from .model import Event
+from .state import StateColumns, blank
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS applied (seq BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS reading (signal INTEGER, time BIGINT, value DOUBLE, quality UTINYINT, recorded BIGINT);
-CREATE TABLE IF NOT EXISTS event (seq BIGINT, time BIGINT, until BIGINT, recorded BIGINT, kind VARCHAR, node BIGINT,
-    identity VARCHAR, retracts BIGINT, data VARCHAR);
-CREATE TABLE IF NOT EXISTS dead_letter (id BIGINT, time BIGINT, source VARCHAR, stage VARCHAR, reason VARCHAR,
-    topic VARCHAR, metadata VARCHAR, payload BLOB, resolved VARCHAR);
 """
-_NONE = np.iinfo(np.int64).min
-_MISSING = dict.fromkeys(("until", "node", "retracts"), _NONE) | dict.fromkeys(("identity", "topic", "resolved"), "''")
-_EVENT_COLUMNS = "seq, time, recorded, kind, node, until, data, identity, retracts"
-_DEAD_LETTER_COLUMNS = "time, source, stage, reason, payload, topic, metadata, id, resolved"
 
 
 @contextlib.contextmanager
@@ -50,7 +41,7 @@ def _translate(error: duckdb.Error, path: Path) -> StorageError:
 
 
 class QueryStore:
-    """Readings, events and dead letters up to `applied_seq`. One thread writes, any reads, each with its own cursor."""
+    """Readings up to `applied_seq`. One thread writes, any reads, each with its own cursor."""
 
     def __init__(self, path: Path, memory_limit: str) -> None:
         self.path = path
@@ -97,8 +88,6 @@ class QueryStore:
         with translated(self.path), self._cursor() as cursor:
             cursor.execute("BEGIN")
             self._insert_readings(cursor, entries)
-            self._insert_events(cursor, entries)
-            self._insert_dead_letters(cursor, entries)
             cursor.execute("DELETE FROM applied")
             cursor.execute("INSERT INTO applied VALUES (?)", [entries[-1].seq])
             cursor.execute("COMMIT")
@@ -117,49 +106,10 @@ class QueryStore:
             "quality": batch.quality,
             "recorded": np.repeat([entry.recorded for entry in found], [len(entry.value) for entry in found]),
         }
-        _insert(cursor, "reading", columns)
-
-    @staticmethod
-    def _insert_events(cursor: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> None:
-        events: list[Event] = [e for entry in entries if entry.kind is EntryKind.EVENTS for e in entry.value]
-        if not events:
-            return
-        columns: dict[str, NDArray[Any]] = {
-            "seq": _integers(e.seq for e in events),
-            "time": _integers(e.time for e in events),
-            "until": _integers(e.until for e in events),
-            "recorded": _integers(e.recorded for e in events),
-            "kind": _texts(e.kind for e in events),
-            "node": _integers(e.node for e in events),
-            "identity": _texts(e.identity for e in events),
-            "retracts": _integers(e.retracts for e in events),
-            "data": _texts(_json(e.data) for e in events),
-        }
-        _insert(cursor, "event", columns)
-
-    @staticmethod
-    def _insert_dead_letters(cursor: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> None:
-        for entry in entries:
-            if entry.kind is EntryKind.DEAD_LETTERS:
-                letters: list[DeadLetter] = entry.value
-                columns: dict[str, NDArray[Any]] = {
-                    "id": _integers(d.id for d in letters),
-                    "time": _integers(d.time for d in letters),
-                    "source": _texts(d.source for d in letters),
-                    "stage": _texts(d.stage for d in letters),
-                    "reason": _texts(d.reason for d in letters),
-                    "topic": _texts(d.topic for d in letters),
-                    "metadata": _texts(_json(d.metadata) for d in letters),
-                    "payload": np.array([d.payload for d in letters], dtype=object),
-                    "resolved": _texts(d.resolved for d in letters),
-                }
-                _insert(cursor, "dead_letter", columns)
-            elif entry.kind is EntryKind.RESOLVED:
-                resolution: Resolution = entry.value
-                cursor.execute(
-                    "UPDATE dead_letter SET resolved = ? WHERE list_contains(?, id)", [resolution.how, resolution.ids]
-                )
-                cursor.execute("UPDATE dead_letter SET payload = '' WHERE resolved = 'purged'")
+        # Rows as columns, a hundred times as fast as one by one.
+        cursor.register("new_rows", columns)
+        cursor.execute("INSERT INTO reading SELECT signal, time, value, quality, recorded FROM new_rows")
+        cursor.unregister("new_rows")
 
     # Reading
 
@@ -173,6 +123,26 @@ class QueryStore:
             found = cursor.execute(sql, values).fetchnumpy()
         return Rows(*(np.ma.getdata(found[name]) for name in ("time", "value", "quality", "recorded")))
 
+    def latest(self, time: int | None, known_at: int | None, signals: NDArray[np.int32]) -> StateColumns:
+        """The newest reading of each signal up to `time` [ns] among those recorded until `known_at` [ns]."""
+        conditions = [
+            f"{column} <= {int(limit)}"
+            for column, limit in (("time", time), ("recorded", known_at))
+            if limit is not None
+        ]
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        sql = (
+            f"SELECT signal, time, value, quality FROM reading {where}"
+            " QUALIFY row_number() OVER (PARTITION BY signal ORDER BY time DESC, recorded DESC) = 1"
+        )
+        with translated(self.path), self._cursor() as cursor:
+            found = {name: np.ma.getdata(column) for name, column in cursor.execute(sql).fetchnumpy().items()}
+        columns = blank(max(int(found["signal"].max(initial=-1)), int(signals.max(initial=-1))) + 1)
+        columns.time[found["signal"]] = found["time"]
+        columns.value[found["signal"]] = found["value"]
+        columns.quality[found["signal"]] = found["quality"]
+        return columns.take(signals)
+
     def count(self, signal: int | None = None) -> int:
         """How many recorded readings there are, superseded ones included."""
         where = "" if signal is None else f" WHERE signal = {int(signal)}"
@@ -180,69 +150,25 @@ class QueryStore:
             row = cursor.execute(f"SELECT count(*) FROM reading{where}").fetchone()
         return int(row[0]) if row else 0
 
-    def events(self, where: str, values: Sequence[object], order: str, limit: int) -> list[Event]:
-        """Events that a condition over the columns chooses, by `seq` (`order` is ASC or DESC)."""
-        sql = f"SELECT {_EVENT_COLUMNS} FROM event WHERE {where} ORDER BY seq {order} LIMIT {int(limit)}"
-        with translated(self.path), self._cursor() as cursor:
-            found = cursor.execute(sql, list(values)).fetchall()
-        return [_event(*row) for row in found]
-
-    def dead_letters(self, after: int, limit: int, pending_only: bool) -> list[DeadLetter]:
-        """Dead letters by id, those that were not resolved or all."""
-        pending = " AND resolved IS NULL" if pending_only else ""
-        sql = f"SELECT {_DEAD_LETTER_COLUMNS} FROM dead_letter WHERE id > ?{pending} ORDER BY id LIMIT ?"
-        with translated(self.path), self._cursor() as cursor:
-            found = cursor.execute(sql, [after, limit]).fetchall()
-        return [_dead_letter(*row) for row in found]
-
-    def pending_dead_letters(self) -> int:
-        """How many dead letters wait for somebody."""
-        with translated(self.path), self._cursor() as cursor:
-            row = cursor.execute("SELECT count(*) FROM dead_letter WHERE resolved IS NULL").fetchone()
-        return int(row[0]) if row else 0
-
     # Keeping house
 
-    def reopen(self, read_only: bool) -> None:
+    def reopen(self) -> None:
         """Begins again after a fatal error (DuckDB refuses even reads after one); raises StorageError."""
         with self._lock:
             with contextlib.suppress(duckdb.Error):
                 self._database.close()
-            self._database = self._connect(read_only)
+            try:
+                self._database = self._connect(read_only=False)
+            except StorageError:
+                self._database = self._connect(read_only=True)
         self.applied_seq = self._applied()
+
+    def size(self) -> int:
+        """Bytes on the disk, the write-ahead log included."""
+        files = (self.path, self.path.with_name(self.path.name + ".wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def close(self) -> None:
         """Brings the write-ahead log into the file and closes it."""
         with self._lock, contextlib.suppress(duckdb.Error):
             self._database.close()
-
-
-def _insert(cursor: duckdb.DuckDBPyConnection, table: str, columns: dict[str, NDArray[Any]]) -> None:
-    """Rows as columns, a hundred times as fast as one by one. The least integer and "" stand for what is missing."""
-    read = [f"nullif({name}, {_MISSING[name]})" if name in _MISSING else name for name in columns]
-    cursor.register("new_rows", columns)
-    cursor.execute(f"INSERT INTO {table} SELECT {', '.join(read)} FROM new_rows")
-    cursor.unregister("new_rows")
-
-
-def _integers(values: Iterable[int | None]) -> NDArray[np.int64]:
-    return np.array([_NONE if value is None else value for value in values], dtype=np.int64)
-
-
-def _texts(values: Iterable[str | None]) -> NDArray[np.object_]:
-    # DuckDB infers a column's type from a sample of it; a column of nothing but texts leaves it no choice.
-    return np.array([value or "" for value in values], dtype=object)
-
-
-def _json(data: dict[str, Any]) -> str:
-    return msgspec.json.encode(data).decode()
-
-
-def _event(*row: Any) -> Event:
-    seq, time, recorded, kind, node, until, data, identity, retracts = row
-    return Event(seq, time, recorded, kind, node, until, msgspec.json.decode(data), identity, retracts)
-
-
-def _dead_letter(*row: Any) -> DeadLetter:
-    time, source, stage, reason, payload, topic, metadata, id, resolved = row
-    return DeadLetter(time, source, stage, reason, payload, topic, msgspec.json.decode(metadata), id, resolved)

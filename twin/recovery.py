@@ -1,20 +1,25 @@
 """How a twin comes back: from the newest checkpoint, then from the journal's entries behind it."""
 
 import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
 
 from .checkpoint import CheckpointFiles, decode
-from .directory import DataDirectory
 from .entry import EntryKind
 from .errors import DamagedFileError
 from .journal import Journal
 from .live import Live
-from .query_store import QueryStore
+from .projection import Projection
 from .times import now_ns
 
 log = logging.getLogger("iotsense.recovery")
 
 
-def recover(live: Live, journal: Journal, checkpoints: CheckpointFiles, store: QueryStore) -> list[str]:
+T = TypeVar("T", bound=Projection)
+
+
+def recover(live: Live, journal: Journal, checkpoints: CheckpointFiles, stores: Sequence[Projection]) -> list[str]:
     """Rebuilds the twin in memory; what is damaged and could not be made good, in words.
 
     Entries that are missing from the journal's end or middle make it refuse writes (`journal.damage`): numbers that
@@ -30,14 +35,15 @@ def recover(live: Live, journal: Journal, checkpoints: CheckpointFiles, store: Q
             live.committed([entry])
     except DamagedFileError as damage:
         journal.damage = journal.damage or damage
-    known = max(live.seq, store.applied_seq)
+    known = max(live.seq, *(store.applied_seq for store in stores))
     if known > journal.last_seq:
         missing = f"{journal.last_seq + 1} to {known}"
         journal.damage = journal.damage or DamagedFileError(f"{journal.directory}: the entries {missing} are missing")
-    if store.applied_seq < journal.first_seq - 1:
-        gap = f"{store.applied_seq + 1} to {journal.first_seq - 1}"
-        wrong.append(f"{store.path}: the entries {gap} can no longer be projected; history has a gap there")
-        store.applied_seq = journal.first_seq - 1
+    for store in stores:
+        if store.applied_seq < journal.first_seq - 1:
+            gap = f"{store.applied_seq + 1} to {journal.first_seq - 1}"
+            wrong.append(f"{store.path}: the entries {gap} can no longer be projected; history has a gap there")
+            store.applied_seq = journal.first_seq - 1
     if journal.damage is not None:
         wrong.append(str(journal.damage))
     for text in wrong:
@@ -54,15 +60,14 @@ def _begin_with_snapshot(live: Live, journal: Journal) -> None:
             return
 
 
-def open_query_store(directory: DataDirectory, memory_limit: str) -> QueryStore:
-    """The query store; a damaged one is set aside and a new one is filled from the journal."""
-    path = directory.query_store
+def open_or_renew(path: Path, open_store: Callable[[Path], T]) -> T:
+    """A projection of the journal; a damaged one is set aside, and a new one is filled from the journal."""
     try:
-        return QueryStore(path, memory_limit)
+        return open_store(path)
     except DamagedFileError as damage:
-        log.error("the query store is set aside and built anew from the journal: %s", damage)
+        log.error("%s is set aside and built anew from the journal: %s", path.name, damage)
         aside = f".damaged-{now_ns() // 1_000_000_000}"
-        for file in (path, path.with_name(path.name + ".wal")):
-            if file.exists():
+        for file in path.parent.glob(f"{path.name}*"):
+            if ".damaged-" not in file.name:
                 file.rename(file.with_name(file.name + aside))
-        return QueryStore(path, memory_limit)
+        return open_store(path)

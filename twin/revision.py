@@ -11,6 +11,7 @@ from .graph_edit import GraphEdit
 from .matching import Matching
 from .model import Level, Node, Origin, Role, Signal
 from .plan_changes import Changes, NodeChange, RelationshipChange, SignalChange
+from .plan_types import type_changes
 
 Readings = Callable[[int], bool]
 _GOVERNED = ("unit", "data_type", "labels", "low", "high", "stepped", "expected_interval")
@@ -38,7 +39,9 @@ class _Revision:
         sections = list(differences(self._before.definition, self._desired.sections))
         if sections:
             self._edit.set_definition(self._desired.sections)
-        return Changes(tuple(nodes + removed), tuple(relationships), tuple(sections))
+        told = tuple(nodes + removed)
+        types = type_changes(told, self._desired, self._before, self._matching.keys)
+        return Changes(told, tuple(relationships), tuple(sections), types)
 
     # Nodes
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrival import Arrival, arrivals
 from .batch import ReadingBatch
 from .model import Quality
 
@@ -32,6 +33,18 @@ class StateColumns:
     quality: NDArray[np.uint8]
     seq: NDArray[np.int64]
 
+    def take(self, rows: NDArray[np.int32] | slice) -> "StateColumns":
+        """A copy of the rows that an index array or a slice chooses."""
+        return StateColumns(
+            self.value[rows].copy(), self.time[rows].copy(), self.quality[rows].copy(), self.seq[rows].copy()
+        )
+
+    def reading(self, row: int) -> Reading | None:
+        """The reading of one row; None if there never was one."""
+        if self.time[row] == NEVER:
+            return None
+        return Reading(float(self.value[row]), int(self.time[row]), int(self.quality[row]), int(self.seq[row]))
+
 
 class TwinState:
     """Columns `value`, `time`, `quality`, `seq`; the newest source time wins, whatever the order of arrival.
@@ -42,7 +55,8 @@ class TwinState:
 
     def __init__(self, capacity: int = 0) -> None:
         self._lock = threading.Lock()
-        self._columns = _blank(max(capacity, 1024))
+        self._columns = blank(max(capacity, 1024))
+        self._last_row = np.empty(len(self), dtype=np.int32)
         self.last_seq = 0
 
     def __len__(self) -> int:
@@ -53,25 +67,30 @@ class TwinState:
         with self._lock:
             missing = signals - len(self)
             if missing > 0:
-                more = _blank(max(missing, len(self)))
+                more = blank(max(missing, len(self)))
                 self._columns = _joined(self._columns, more)
+                self._last_row = np.empty(len(self), dtype=np.int32)
 
-    def apply(self, batch: ReadingBatch, seq: int) -> None:
-        """Takes in a journalled batch; of two readings with one time the later recorded wins."""
-        time = batch.time
-        if (time[1:] < time[:-1]).any():
-            # Assigning to repeated indexes keeps the last row, so the newest must stand last.
-            batch = batch.take(np.argsort(batch.time, kind="stable"))
+    def apply(self, batch: ReadingBatch, seq: int) -> NDArray[np.uint8] | None:
+        """Takes in a journalled batch; of two readings with one time the later recorded wins.
+
+        Returns the `Arrival` of each row, `(n,)`; None if all of them are applied.
+        """
         with self._lock:
             columns = self._columns
-            newer = batch.time >= columns.time[batch.signal]
-            if not newer.all():
-                batch = batch.take(newer)
+            signal = batch.signal.astype(np.intp)  # what numpy indexes with, converted once
+            found = arrivals(signal, batch.time, columns.time[signal], self._last_row)
+            if found is not None:
+                batch = batch.take(found != Arrival.LATE)
+            if (batch.time[1:] < batch.time[:-1]).any():
+                # Assigning to repeated indexes keeps the last row, so the newest must stand last.
+                batch = batch.take(np.argsort(batch.time, kind="stable"))
             columns.value[batch.signal] = batch.value
             columns.time[batch.signal] = batch.time
             columns.quality[batch.signal] = batch.quality
             columns.seq[batch.signal] = seq
             self.last_seq = seq
+            return found
 
     def mark_uncertain(self, signals: Sequence[int], seq: int) -> None:
         """The last readings of silent signals are no longer good; their values and times stay."""
@@ -85,27 +104,12 @@ class TwinState:
     def snapshot(self, signals: NDArray[np.int32] | None = None) -> StateColumns:
         """A consistent copy of the columns, of all signals or of those at these indexes, in their order."""
         with self._lock:
-            columns = self._columns
-            rows = slice(None) if signals is None else signals
-            return StateColumns(
-                columns.value[rows].copy(),
-                columns.time[rows].copy(),
-                columns.quality[rows].copy(),
-                columns.seq[rows].copy(),
-            )
+            return self._columns.take(slice(None) if signals is None else signals)
 
     def read(self, signal: int) -> Reading | None:
         """The latest reading of one signal; None if it never had one."""
         with self._lock:
-            columns = self._columns
-            if columns.time[signal] == NEVER:
-                return None
-            return Reading(
-                float(columns.value[signal]),
-                int(columns.time[signal]),
-                int(columns.quality[signal]),
-                int(columns.seq[signal]),
-            )
+            return self._columns.reading(signal)
 
     def changed_since(self, seq: int, signals: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
         """The indexes (of `signals`, or of all) whose state changed after the journal's number `seq`."""
@@ -118,10 +122,12 @@ class TwinState:
         """Begins from a checkpoint's columns."""
         with self._lock:
             self._columns = columns
+            self._last_row = np.empty(len(self), dtype=np.int32)
             self.last_seq = seq
 
 
-def _blank(n: int) -> StateColumns:
+def blank(n: int) -> StateColumns:
+    """Columns of `n` signals that never had a reading."""
     return StateColumns(
         np.full(n, np.nan),
         np.full(n, NEVER, dtype=np.int64),

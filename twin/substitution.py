@@ -24,8 +24,8 @@ SECRET_KEYS = frozenset(
 """Fields that keep their reference: what it stands for is fetched by `reveal` and written down nowhere."""
 LATE_KEYS = frozenset({"headers"})
 """Mappings whose texts are filled in when they are sent, because there may be a secret in them."""
-TEMPLATE_KEYS = frozenset({"fields", "schema", "parts", "message", "description"})
-"""Fields and mappings whose `${...}` an engine fills in."""
+TEMPLATE_KEYS = frozenset({"fields", "schema", "parts", "message", "description", "component_types"})
+"""Fields, mappings and sections whose `${...}` an engine fills in, or each instance of a type."""
 
 _REFERENCE = re.compile(r"(?<!\$)\$\{([^{}]*)\}")
 _VARIABLE = re.compile(r"(env\.)?([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?\Z", re.DOTALL)

@@ -6,33 +6,37 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .as_of import AsOf
 from .batch import ReadingBatch
+from .catalog import Catalog
 from .checkpoint import CheckpointFiles
 from .collector import collector_paused
+from .counts import Counts, SourceCounts
 from .directory import DataDirectory
 from .entry import DeadLetter, Entry, EntryKind, EventDraft, Resolution
 from .errors import StorageError
 from .graph import Graph
 from .graph_edit import GraphEdit
 from .history import History
-from .journal import SEGMENT_BYTES, Journal
+from .journal import Journal
 from .journal_budget import JournalBudget
 from .live import STALE, Live
 from .model import Event
 from .parts import identity_hash, identity_hashes, reading_parts, record_parts, structure_parts
 from .past import Past
+from .projection import Projection
 from .projector import Projector
 from .query_store import QueryStore
-from .recovery import open_query_store, recover
+from .recovery import open_or_renew, recover
+from .revisions import Revisions
 from .state import TwinState
-from .store_names import POSITION_PREFIX
+from .store_options import StoreOptions as StoreOptions
 from .subscription import StateSubscription
 from .times import NS, now_ns
 
@@ -42,20 +46,6 @@ T = TypeVar("T")
 IDENTITY_NS = 24 * 3600 * NS
 CHECKPOINT_S = 60.0
 CHECKPOINT_READINGS = 2_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class StoreOptions:
-    """Sizes and times of the storage.
-
-    segment_bytes: size of a journal file. memory_limit: DuckDB's. projection_interval [s]: how often the query store
-    is written. journal_retention [s]: how long entries stay in the journal after every projection has them.
-    """
-
-    segment_bytes: int = SEGMENT_BYTES
-    memory_limit: str = "128MB"
-    projection_interval: float = 1.0
-    journal_retention: float = 7 * 86_400
 
 
 class Twin:
@@ -69,12 +59,14 @@ class Twin:
         self._live = Live()
         self._structure = threading.Lock()
         self._journal = Journal(directory.journal, self._live, options.segment_bytes)
-        self._store: QueryStore = open_query_store(directory, options.memory_limit)
-        self.damage = recover(self._live, self._journal, self._checkpoints, self._store)
-        self._budget = JournalBudget(self._journal)
+        self._store = open_or_renew(directory.query_store, lambda path: QueryStore(path, options.memory_limit))
+        self._catalog = open_or_renew(directory.catalog, Catalog)
+        self._stores: tuple[Projection, ...] = (self._catalog, self._store)
+        self.damage = recover(self._live, self._journal, self._checkpoints, self._stores)
+        self.budget = JournalBudget(self._journal)
         self._journal.start()
-        self._projector = Projector(self._journal, self._store, self._checkpoint_if_due, options.projection_interval)
-        self._past = Past(self._live, self._journal, self._store, self._projector)
+        self._projector = Projector(self._journal, self._stores, self._checkpoint_if_due, options.projection_interval)
+        self._past = Past(self._live, self._journal, self._store, self._catalog, self._projector)
         self._projector.start()
         directory.keep_reserve()
 
@@ -108,7 +100,8 @@ class Twin:
         if self._journal.damage is None:
             self._save_checkpoint()
         self._journal.close()
-        self._store.close()
+        for store in self._stores:
+            store.close()
         self._directory.close()
 
     def __enter__(self) -> "Twin":
@@ -141,7 +134,7 @@ class Twin:
 
     @property
     def first_seq(self) -> int:
-        """The number of the first entry that the journal still has."""
+        """The number of the journal's first entry."""
         return self._journal.first_seq
 
     @property
@@ -152,7 +145,7 @@ class Twin:
     @property
     def trouble(self) -> str | None:
         """Why writes are refused, or would have been a moment ago; None if all is well."""
-        trouble = self._journal.damage or self._journal.trouble or self._budget.refusal
+        trouble = self._journal.damage or self._journal.trouble or self.budget.refusal
         return str(trouble) if trouble else None
 
     @property
@@ -172,8 +165,8 @@ class Twin:
 
         Raises StorageError (nothing was kept), OverloadedError (nothing was accepted).
         """
-        self._budget.check()
-        return self._journal.write(reading_parts(batch, ()))
+        self.budget.check()
+        return self._journal.write(reading_parts(batch))
 
     def submit(
         self,
@@ -181,10 +174,11 @@ class Twin:
         *,
         identities: Sequence[str] = (),
         dead_letters: Sequence[DeadLetter] = (),
+        counts: Counts | None = None,
     ) -> "Future[int]":
-        """Readings, the messages that they came in, and what could not be used, as one transaction."""
-        self._budget.check()
-        return self._journal.submit(reading_parts(batch, dead_letters), identity_hashes(identities))
+        """Readings, the messages that they came in, what could not be used, and whose it is, as one transaction."""
+        self.budget.check()
+        return self._journal.submit(reading_parts(batch, dead_letters, counts), identity_hashes(identities))
 
     async def append(
         self,
@@ -192,10 +186,11 @@ class Twin:
         *,
         identities: Sequence[str] = (),
         dead_letters: Sequence[DeadLetter] = (),
+        counts: Counts | None = None,
     ) -> int:
         """`submit` for coroutines: returns when it is durable."""
-        self._budget.check()
-        return await self._journal.append(reading_parts(batch, dead_letters), identity_hashes(identities))
+        self.budget.check()
+        return await self._journal.append(reading_parts(batch, dead_letters, counts), identity_hashes(identities))
 
     def change(self, build: Callable[[GraphEdit], T], author: str) -> T:
         """One revision of the structure: what `build` asks of the edit happens whole or, if it raises, not at all.
@@ -266,6 +261,18 @@ class Twin:
         return self._journal.has_identity(identity_hash(identity), now_ns() - IDENTITY_NS)
 
     # The past
+
+    def as_of(self, time: int | None = None, known_at: int | None = None) -> AsOf:
+        """Graph and state together as of a world time [ns], by what was recorded until `known_at` [ns].
+
+        Live without either, and then it does not block; the past blocks.
+        """
+        return self._past.as_of(time, known_at)
+
+    @property
+    def revisions(self) -> Revisions:
+        """The structure as it was."""
+        return self._past.revisions
 
     def history(
         self, signal: int, start: int, end: int, points: int | None = None, known_at: int | None = None
@@ -341,11 +348,10 @@ class Twin:
 
     def sizes(self) -> dict[str, int]:
         """Bytes on the disk, by part."""
-        store = self._store.path
-        files = (store, store.with_name(store.name + ".wal"))
         return {
             "journal": self._journal.size(),
-            "query_store": sum(file.stat().st_size for file in files if file.exists()),
+            "query_store": self._store.size(),
+            "catalog": self._catalog.size(),
         }
 
     def counts(self) -> dict[str, int]:
@@ -354,24 +360,27 @@ class Twin:
             "entries": self.last_seq,
             "readings": self._live.readings,
             "events": self.last_event_seq,
-            "history_lag_entries": self.last_seq - self._store.applied_seq,
+            "history_lag_entries": self.last_seq - self._projector.applied_seq,
             "nodes": len(self.graph),
             "signals": len(self.graph.signal_map),
         }
 
-    def catch_up(self, timeout: float = 30.0) -> bool:
-        """Waits until history holds what is durable now; False if it takes longer than `timeout` [s]."""
-        return self._projector.catch_up(timeout)
+    def source_counts(self) -> dict[str, SourceCounts]:
+        """What became of all messages and readings since the data directory was made, by source, as of one instant."""
+        return self._live.source_counts()
 
-    def journal_budget(self) -> dict[str, Any] | None:
-        """What the journal still keeps for a store that is away, for /health; None where there is no store."""
-        return self._budget.report()
+    def counts_of(self, source: str) -> SourceCounts:
+        """The same of one source."""
+        return self._live.counts_of(source)
+
+    def catch_up(self) -> bool:
+        """Returns when history holds what is durable now; False if it cannot be written."""
+        return self._projector.catch_up()
 
     def _checkpoint_if_due(self) -> None:
-        self._budget.look(self.graph.definition, self._live.positions)
+        self.budget.look(self.graph.definition, self._live.positions)
         readings, at = self._checkpointed
-        age = time.monotonic() - at
-        if age >= CHECKPOINT_S or self._live.readings - readings >= CHECKPOINT_READINGS:
+        if time.monotonic() - at >= CHECKPOINT_S or self._live.readings - readings >= CHECKPOINT_READINGS:
             self._save_checkpoint()
             self._directory.keep_reserve()
             self._drop_old()
@@ -387,7 +396,5 @@ class Twin:
             log.warning("no checkpoint could be written: %s", error)
 
     def _drop_old(self) -> None:
-        readers = {n: seq for n, seq in self._live.positions.items() if not n.startswith(POSITION_PREFIX)}
-        stores = self._budget.look(self.graph.definition, self._live.positions)
-        passed = min([self._store.applied_seq, *readers.values(), *stores])
+        passed = min(self._projector.applied_seq, *self.budget.look(self.graph.definition, self._live.positions))
         self._journal.drop_before(passed, now_ns() - int(self._options.journal_retention * NS))

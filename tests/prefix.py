@@ -1,0 +1,42 @@
+"""A twin rebuilt from the journal's prefix: what the plant was at an instant, by what was known then."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from iotsense.twin.entry import Entry, EntryKind, pack
+from iotsense.twin.model import Event
+from iotsense.twin.segment import Row, Segment
+from iotsense.twin.twin import Twin
+
+END = 1 << 62
+
+
+def prefix_twin(twin: Twin, directory: Path, time: int | None, known_at: int | None) -> Twin:
+    """A new twin of the entries that were recorded until `known_at`, with nothing in them that came after `time`."""
+    time, known_at = (END if at is None else at for at in (time, known_at))
+    entries = [entry for entry in twin.journal_entries(0) if entry.recorded <= known_at]
+    rows = [Row(e.seq, e.recorded, e.kind, pack(e.kind, _until(e, time))) for e in entries]
+    (directory / "journal").mkdir(parents=True)
+    segment = Segment(directory / "journal" / f"{1:020d}.sqlite", 1)
+    segment.open_writer()
+    segment.append(rows, [])
+    segment.close()
+    return Twin.open(directory)
+
+
+def _until(entry: Entry, time: int) -> object:
+    match entry.kind:
+        case EntryKind.READINGS:
+            return entry.value.take(np.flatnonzero(entry.value.time <= time))
+        case EntryKind.EVENTS:
+            return [_not_ended(event, time) for event in entry.value if event.time <= time]
+        case EntryKind.STRUCTURE if entry.recorded > time:
+            return msgspec.structs.replace(entry.value, operations=[], undo=[])
+    return entry.value
+
+
+def _not_ended(event: Event, time: int) -> Event:
+    late = event.until is not None and event.until > time
+    return msgspec.structs.replace(event, until=None) if late else event

@@ -1,0 +1,73 @@
+"""The structure as it was: every revision can be had again, from the newest one backwards."""
+
+import threading
+from collections import OrderedDict
+
+from .catalog import Catalog
+from .changes import StructureChange
+from .errors import NotFoundError
+from .graph import Graph
+from .graph_edit import revert_change
+from .live import Live
+from .projector import Projector
+
+KEPT = 256
+CHUNK = 64
+
+
+class Revisions:
+    """Graphs by revision, or by when they were known; a graph shares with its neighbours all that did not change."""
+
+    def __init__(self, live: Live, catalog: Catalog, projector: Projector) -> None:
+        self._live = live
+        self._catalog = catalog
+        self._projector = projector
+        self._lock = threading.Lock()
+        self._graphs: OrderedDict[int, Graph] = OrderedDict()
+
+    def at(self, known_at: int) -> Graph:
+        """The graph as it was known then [ns]; an empty one before the first revision. Blocks."""
+        return self.graph(self.number_at(known_at))
+
+    def number_at(self, known_at: int) -> int:
+        """The newest revision recorded until then [ns]; 0 before the first. Blocks."""
+        self._projector.catch_up(self._catalog)
+        return self._catalog.revision_at(known_at)
+
+    def graph(self, revision: int) -> Graph:
+        """The graph of a revision; raises NotFoundError for one that there is not, or not any more. Blocks."""
+        newest = self._live.graph
+        if not 0 <= revision <= newest.revision:
+            raise NotFoundError(f"there is no revision {revision}; the newest is {newest.revision}")
+        self._projector.catch_up(self._catalog)
+        with self._lock:
+            return self._walk(newest, revision)
+
+    def changes(self, after: int = 0, until: int | None = None) -> list[tuple[int, StructureChange]]:
+        """The changes behind a revision, up to another, in order, each with when it was recorded [ns]. Blocks."""
+        self._projector.catch_up(self._catalog)
+        return self._catalog.revisions(after, self._live.graph.revision if until is None else until)
+
+    def of_node(self, key: int) -> list[int]:
+        """The revisions that touched a node, in order. Blocks."""
+        self._projector.catch_up(self._catalog)
+        return self._catalog.revisions_of(key)
+
+    def _walk(self, newest: Graph, revision: int) -> Graph:
+        later = min((number for number in self._graphs if number >= revision), default=newest.revision)
+        graph = self._graphs.get(later, newest)
+        while graph.revision > revision:
+            chunk = self._catalog.revisions(max(revision, graph.revision - CHUNK), graph.revision)
+            for _, change in reversed(chunk):
+                graph = revert_change(graph, change)
+            if not chunk:
+                raise NotFoundError(f"the structure before revision {graph.revision} is not known any more")
+            self._keep(graph)  # a waypoint: whoever asks for one near it has a short way
+        self._keep(graph)
+        return graph
+
+    def _keep(self, graph: Graph) -> None:
+        self._graphs[graph.revision] = graph
+        self._graphs.move_to_end(graph.revision)
+        while len(self._graphs) > KEPT:
+            self._graphs.popitem(last=False)
