@@ -7,6 +7,7 @@ import click
 
 from . import __version__
 from .cli_definitions import apply, export, init, plan, schema, validate
+from .cli_graph import graph
 from .cli_ingest import dead_letters, load
 from .cli_plant import events, history, state, status, twins
 from .cli_run import demo, run
@@ -33,7 +34,7 @@ def version() -> None:
 
 for command in (run, demo, init, validate, plan, apply, export, schema, load, dead_letters):
     cli.add_command(command)
-for command in (status, twins, state, history, events, sources):
+for command in (status, twins, state, history, events, sources, graph):
     cli.add_command(command)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import httpx
 
+from .client_graph import AsyncGraphQuestions, GraphQuestions
 from .client_history import Histories, Moment, moment, series_of
 from .client_outbox import MAX_DOCUMENTS, Outbox
 from .client_telemetry import CLOSE_S, AsyncTelemetry, Telemetry
@@ -72,6 +73,7 @@ class IoTSense:
     ) -> None:
         self._http = httpx.Client(**_settings(api_key, url, timeout), transport=transport)
         self.telemetry = Telemetry(self._http, Outbox(buffer))
+        self.graph = GraphQuestions(self._get)
 
     def __enter__(self) -> Self:
         return self
@@ -174,6 +176,7 @@ class AsyncIoTSense:
     ) -> None:
         self._http = httpx.AsyncClient(**_settings(api_key, url, timeout), transport=transport)
         self.telemetry = AsyncTelemetry(self._http, Outbox(buffer))
+        self.graph = AsyncGraphQuestions(self._get)
 
     async def __aenter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from ..twin.errors import InvalidValueError
 from ..twin.model import FEEDS_INTO, Level, Origin
 from .event_type import Anomaly, Event
 from .field import field
+from .graph_node import NodeQuestions
 from .scalars import Long
 from .signal_type import Signal, StateEntry
 from .view import View
@@ -27,7 +28,7 @@ class Health:
 
 
 @strawberry.type(description="A node of the plant: enterprise, site, area, line, component or sensor.")
-class Node:
+class Node(NodeQuestions):
     view: strawberry.Private[View]
     record: strawberry.Private[model.Node]
     id: strawberry.ID

@@ -13,6 +13,7 @@ from ..twin.model import Level
 from .context import Request
 from .event_type import Anomaly, Event
 from .field import field
+from .graph_query import GraphQuery
 from .node_type import Node, Relationship, check_first
 from .scalars import Long
 from .service_type import Service, Source
@@ -38,7 +39,7 @@ class NodePage:
 
 
 @strawberry.type
-class Query:
+class Query(GraphQuery):
     @field
     def twin(self, info: Ask, id: strawberry.ID) -> Node | None:
         """A twin: a line, or an area that holds components itself."""

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..graphql.app import graphql_routes
 from ..twin.errors import IoTSenseError
-from . import dead_letters, definitions, events, loading, nodes, problem, service, signals, telemetry, twins
+from . import dead_letters, definitions, events, graph, loading, nodes, problem, service, signals, telemetry, twins
 from .answer import error_answer, json_answer, problem_answer
 from .console_routes import console_routes
 from .context import Context
@@ -36,6 +36,7 @@ ENDPOINTS: list[Endpoint] = [
     *nodes.ENDPOINTS,
     *signals.ENDPOINTS,
     *events.ENDPOINTS,
+    *graph.ENDPOINTS,
     *definitions.ENDPOINTS,
     *dead_letters.ENDPOINTS,
     *loading.ENDPOINTS,

@@ -2,7 +2,7 @@
 
 import networkx as nx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from question_fixtures import Arrow, Still, drawn, feeds
 from test_question_reach import NAMES, arrows, as_networkx
 
@@ -41,6 +41,7 @@ def cut_by_hand(graph: "nx.DiGraph[str]") -> dict[str, tuple[int, int, bool]]:
     return found
 
 
+@settings(deadline=None)
 @given(arrows)
 def test_it_finds_what_taking_each_node_away_finds(drawn_arrows: list[Arrow]) -> None:
     still = Still(drawn(drawn_arrows, {name: {} for name in NAMES}))

@@ -75,7 +75,7 @@ def lines(draw: st.DrawFn) -> Draft:
     )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(lines())
 def test_the_times_are_those_of_a_simulation(draft: Draft) -> None:
     graph = draft.graph()
@@ -233,6 +233,7 @@ def test_a_closed_loop_comes_to_stand_from_both_sides() -> None:
     assert found == {"a": ("stops", 0.0), "d": ("blocks", 0.0), "c": ("blocks", 0.0), "b": ("blocks", 0.0)}
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=24))
 def test_without_the_arrows_that_close_loops_there_are_none(pairs: list[tuple[int, int]]) -> None:
     onward: list[list[int]] = [sorted(b for a, b in set(pairs) if a == n) for n in range(8)]

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import networkx as nx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from question_fixtures import Arrow, Still, drawn, feeds
 from test_question_reach import NAMES, TYPES, arrows, as_networkx
@@ -24,6 +24,7 @@ def along(*types: str, direction: Direction = Direction.OUT) -> Tracks:
     return Tracks.of(types or ["feeds_into"], direction)
 
 
+@settings(deadline=None)
 @given(arrows, st.sampled_from([Direction.OUT, Direction.BOTH]), st.none() | st.integers(0, 6))
 def test_all_simple_paths_are_found_the_shortest_first(
     drawn_arrows: list[Arrow], direction: Direction, hops: int | None
@@ -41,6 +42,7 @@ def test_all_simple_paths_are_found_the_shortest_first(
             assert {arrow.source, arrow.target} == {a.key, b.key}
 
 
+@settings(deadline=None)
 @given(arrows, st.booleans())
 def test_the_quickest_path_is_as_quick_as_networkx_finds_it(drawn_arrows: list[Arrow], weighted: bool) -> None:
     still = Still(drawn(drawn_arrows, {name: {} for name in NAMES}))

@@ -4,7 +4,7 @@ from typing import Any
 
 import networkx as nx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from question_fixtures import Arrow, Still, drawn, feeds
 
@@ -46,6 +46,7 @@ def as_networkx(drawn_arrows: list[Arrow], types: set[str], direction: Direction
     return graph
 
 
+@settings(deadline=None)
 @given(
     arrows, st.sets(st.sampled_from(TYPES), min_size=1), st.sampled_from(Direction), st.booleans(), st.integers(0, 9)
 )
@@ -63,6 +64,7 @@ def test_it_reaches_what_networkx_reaches_in_as_many_hops(
         assert each.via.type in types
 
 
+@settings(deadline=None)
 @given(arrows, st.sets(st.sampled_from(NAMES[1:])))
 def test_only_what_may_be_passed_is_passed(drawn_arrows: list[Arrow], closed: set[str]) -> None:
     still = Still(drawn(drawn_arrows, {name: {"closed": name in closed} for name in NAMES}))

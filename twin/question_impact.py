@@ -121,8 +121,8 @@ def _stations(instant: Instant, node: Node, assumptions: Assumptions) -> list[No
     raise InvalidValueError(f"no material flows through {node.id}: neither it nor what contains it has feeds_into")
 
 
-Told = tuple[Outcome, float, int]
-"""An outcome, after how many seconds, and because of which station (-1: of none)."""
+Told = tuple[int, Outcome, float, int]
+"""A station, what comes over it, after how many seconds, and because of which station (-1: of none)."""
 
 
 class Fronts:
@@ -134,9 +134,9 @@ class Fronts:
         self._assumptions = assumptions
         self._supplies = list(flow.supply_size)
         self._outlets = list(flow.outlet_size)
-        self._stopped: dict[int, Told] = {}
-        self._slowed: dict[int, Told] = {}
-        self._buffers: list[tuple[int, Outcome, float, int]] = []
+        self._told: list[Told] = []
+        self._stopped: set[int] = set()
+        self._slowed: set[int] = set()
         self._ended: set[int] = set()
         self._shut: set[int] = set()
         self._waiting: list[tuple[float, int, int, int]] = []
@@ -146,7 +146,7 @@ class Fronts:
     def run(self, stations: list[int], within: float | None) -> None:
         """Lets these stations stop at once, and follows what comes of it."""
         for station in stations:
-            self._stopped[station] = (Outcome.STOPS, 0.0, -1)
+            self._stands(station, Outcome.STOPS, 0.0, -1)
         for station in stations:
             self._end_outputs(station, 0.0)
             self._shut_inputs(station)
@@ -166,11 +166,9 @@ class Fronts:
         while self._shutting:
             self._outlet_shuts(self._shutting.popleft(), time)
 
-    def effects(self) -> list[tuple[int, Outcome, float, int]]:
-        """All that happened, in the order of time."""
-        found = [(station, *told) for station, told in self._stopped.items()]
-        found += [(station, *told) for station, told in self._slowed.items() if station not in self._stopped]
-        return sorted(found + self._buffers, key=lambda each: (each[2], each[1] is not Outcome.STOPS, each[0]))
+    def effects(self) -> list[Told]:
+        """All that happened, in the order of time; of what came to stand it is not told that it was slowed before."""
+        return [told for told in self._told if told[1] is not Outcome.SLOWED or told[0] not in self._stopped]
 
     def _push(self, time: float, subject: int, version: int) -> None:
         heapq.heappush(self._waiting, (time, next(self._order), subject, version))
@@ -192,6 +190,10 @@ class Fronts:
 
     # Stations
 
+    def _stands(self, station: int, outcome: Outcome, time: float, because: int) -> None:
+        self._stopped.add(station)
+        self._told.append((station, outcome, time, because))
+
     def _supply_ends(self, arrow: int, time: float) -> None:
         """Nothing comes by this arrow any more."""
         flow, station, other = self._flow, self._flow.target[arrow], self._flow.source[arrow]
@@ -203,7 +205,7 @@ class Fronts:
                 stock.lose_feeder(other, self._stocks.flow(station, arrow), time)
                 self._look_ahead(stock)
         elif self._was_last(self._supplies, flow.supply[arrow], station, other, time):
-            self._stopped[station] = (Outcome.STARVES, time, other)
+            self._stands(station, Outcome.STARVES, time, other)
             self._end_outputs(station, time)
             # What it starves of it would still take: a loop may bring some back.
             self._shut_inputs(station, but=flow.material[arrow])
@@ -219,7 +221,7 @@ class Fronts:
                 stock.lose_consumer(other, self._stocks.flow(station, arrow), time)
                 self._look_ahead(stock)
         elif self._was_last(self._outlets, flow.outlet[arrow], station, other, time):
-            self._stopped[station] = (Outcome.BLOCKS, time, other)
+            self._stands(station, Outcome.BLOCKS, time, other)
             self._end_outputs(station, time)
             self._shut_inputs(station)
 
@@ -230,7 +232,9 @@ class Fronts:
             if not left[group]:
                 return True
             self._assumptions.add(ALTERNATIVES, self._flow.keys[station])
-        self._slowed.setdefault(station, (Outcome.SLOWED, time, other))
+        if station not in self._slowed:
+            self._slowed.add(station)
+            self._told.append((station, Outcome.SLOWED, time, other))
         return False
 
     # Buffers
@@ -246,8 +250,8 @@ class Fronts:
             return  # something changed its pace meanwhile
         stock.spent = True
         if stock.consumers:
-            self._buffers.append((station, Outcome.RUNS_EMPTY, time, stock.because))
+            self._told.append((station, Outcome.RUNS_EMPTY, time, stock.because))
             self._end_outputs(station, time)
         else:
-            self._buffers.append((station, Outcome.RUNS_FULL, time, stock.because))
+            self._told.append((station, Outcome.RUNS_FULL, time, stock.because))
             self._shut_inputs(station)

@@ -1,6 +1,5 @@
 """Roll-ups: the sum, mean, least, greatest or number of a signal over a subtree, or along relationships."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InvalidValueError
-from .graph import VALUE
+from .graph import VALUE, Graph
 from .model import DataType, Level, Node, Quality, Signal
 from .question_formula import Formula
 from .question_reach import Reach
@@ -17,6 +16,7 @@ from .state import NEVER, StateColumns
 from .units import conversion, parse_unit
 
 TEMPERATURE = "temperature"
+SHOWN = 100
 
 
 class Aggregate(StrEnum):
@@ -77,7 +77,7 @@ def roll_up(
     unit: str | None = None,
     weight: Formula | None = None,
 ) -> Rollup:
-    """The signals called `signal` of the start and of all nodes that it reached, as one value.
+    """The signals called `signal` of all nodes that were reached (the start is none of them), as one value.
 
     It is in the asked unit, or in that of the first signal. With `weight` (a formula of the node's signals, parameters
     and properties) each value counts so much: sum of w·v, or sum of w·v over sum of w. Signals without a good or
@@ -87,7 +87,7 @@ def roll_up(
     """
     if weight is not None and aggregate not in (Aggregate.SUM, Aggregate.MEAN):
         raise InvalidValueError(f"only a sum or a mean can be weighted, not a {aggregate}", "weight")
-    members = list(_members(instant, reached, signal))
+    members = _members(instant, reached, signal)
     state = instant.snapshot(np.array([member.signal.index for member in members], dtype=np.int32))
     sieve = Sieve(instant, unit or _first_unit(members), weight)
     used = [row for row, member in enumerate(members) if sieve.takes(member, state, row)]
@@ -98,6 +98,8 @@ def roll_up(
     notes = reached.notes + (weight.notes() if weight else [])
     if not members:
         notes.append(f"nothing here has a signal {signal!r}")
+    if len(sieve.left_out) > SHOWN:
+        notes.append(f"{len(sieve.left_out)} signals do not count; these are the first {SHOWN}")
     return Rollup(
         reached.start,
         signal,
@@ -109,7 +111,7 @@ def roll_up(
         oldest=int(state.time[used].min()) if used else None,
         newest=int(state.time[used].max()) if used else None,
         quality=int(state.quality[used].min()) if used else None,
-        left_out=sieve.left_out,
+        left_out=sieve.left_out[:SHOWN],
         truncated=reached.truncated,
         notes=notes,
     )
@@ -170,21 +172,29 @@ class Sieve:
         return float(value)
 
 
-def _members(instant: Instant, reached: Reach, name: str) -> Iterator[Member]:
-    """Each signal once: a component's own under that name, a sensor's if the sensor is called so.
-
-    What a sensor measures is weighted by what it sits on.
-    """
+def _members(instant: Instant, reached: Reach, name: str) -> list[Member]:
+    """Each signal once, for the node that shows it: a component may have been reached together with its sensors."""
     graph = instant.graph
-    for node in [reached.start, *(each.node for each in reached.nodes)]:
-        own = graph.signal_of(node.key, name)
-        if own is not None:
-            yield Member(own, node)
-        elif node.level is Level.SENSOR and name in (node.name, node.short_id):
-            owner = node if node.parent is None else graph.node(node.parent)
-            for signal in graph.signals_of(node.key):
-                if signal.name.startswith(VALUE):
-                    yield Member(signal, owner)
+    found: dict[int, Member] = {}
+    for each in reached.nodes:
+        for signal in _shown(graph, each.node, name):
+            found.setdefault(signal.index, Member(signal, _owner(graph, each.node)))
+    return list(found.values())
+
+
+def _shown(graph: Graph, node: Node, name: str) -> list[Signal]:
+    """What a node shows under a name: its own signal, else its sensor's; a sensor called so shows its values."""
+    own = graph.signal_of(node.key, name)
+    if own is not None:
+        return [own]
+    called = [node] if node.level is Level.SENSOR else graph.sensors(node.key)
+    sensors = [sensor for sensor in called if name in (sensor.name, sensor.short_id)]
+    return [signal for sensor in sensors for signal in graph.signals_of(sensor.key) if signal.name.startswith(VALUE)]
+
+
+def _owner(graph: Graph, node: Node) -> Node:
+    """What a sensor measures is weighted by what it sits on."""
+    return graph.node(node.parent) if node.level is Level.SENSOR and node.parent is not None else node
 
 
 def _first_unit(members: list[Member]) -> str | None:
