@@ -282,3 +282,18 @@ def test_only_what_happens_within_a_time() -> None:
     for wrong in ({"within": -1.0}, {"fill": 2.0}, {"within": float("nan")}):
         with pytest.raises(InvalidValueError):
             impact(still, "filler", now=0, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("declared", "given"),
+    [({"rate": {"unit": "bottles/min"}}, {"rate": 300}), ({"cycle_time": {"unit": "ms"}}, {"cycle_time": 200})],
+)
+def test_paces_and_capacities_in_the_units_of_component_types(declared: dict[str, Any], given: dict[str, Any]) -> None:
+    stations = {
+        "conveyor": {"type": "accumulation_table", "parameters": {"buffer_capacity": 5}},
+        "capper": {"type": "capper", "parameters": given},
+    }
+    edit = GraphEdit(drawn(BUFFERED, stations), "test")
+    buffers = [{"name": "buffer"}, {"name": "accumulation_table", "extends": "buffer"}]
+    edit.set_definition({"component_types": [*buffers, {"name": "capper", "parameters": declared}]})
+    assert told(impact(Still(edit.graph), "filler", now=0))["conveyor"] == ("runs_empty", 2 + 2.5 / 5)

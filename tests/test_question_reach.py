@@ -12,7 +12,7 @@ from iotsense.twin.errors import AmbiguousIdError, InvalidValueError, NotFoundEr
 from iotsense.twin.graph import Graph
 from iotsense.twin.graph_edit import GraphEdit
 from iotsense.twin.model import DataType, Level
-from iotsense.twin.question_formula import Formula
+from iotsense.twin.question_formula import Formula, formula
 from iotsense.twin.question_reach import Reach, Selection, reach
 from iotsense.twin.question_step import Direction, Tracks
 
@@ -198,3 +198,34 @@ def test_errors_say_where_and_what() -> None:
         below("power > 3 bar")
     with pytest.raises(InvalidValueError, match="is a value, not a condition"):
         below("power_rating")
+
+
+def test_component_types_tell_units_and_subtypes() -> None:
+    edit = GraphEdit(Graph(), "test")
+    edit.set_definition(
+        {
+            "component_types": [
+                {"name": "machine", "parameters": {"max_flow": {"unit": "l/min"}}},
+                {"name": "pump", "extends": "machine"},
+                {"name": "old_pump", "extends": "pump", "parameters": {"max_flow": {"unit": "m3/h"}}},
+            ],
+            "relationship_types": [{"name": "pipes", "properties": {"length": {"unit": "m"}}}],
+        }
+    )
+    line = edit.add_node(id="line", level=Level.LINE).key
+    for name, type, flow in (("north", "pump", 120), ("south", "old_pump", 12), ("tank", "vessel", 500)):
+        properties = {"parameters": {"max_flow": flow}}
+        edit.add_node(id=f"line.{name}", level=Level.COMPONENT, type=type, parent=line, properties=properties)
+    edit.relate(edit.graph.find("north").key, "pipes", edit.graph.find("south").key, length=1500)
+    plant = Still(edit.graph)
+
+    def found(where: str | None, *types: str) -> list[str]:
+        select = Selection.of(types=types, where=formula(where, "where"))
+        return ids(reach(plant, "line", Tracks.of(["contains"], Direction.OUT), select))
+
+    assert found(None, "machine") == ["line.north", "line.south"]
+    assert found(None, "old_pump") == ["line.south"]
+    assert found("max_flow > 150 l/min and type != 'vessel'") == ["line.south"]  # 12 m3/h are 200 l/min
+    assert found("parameters.max_flow > 150") == ["line.tank"]
+    long = Tracks.of(["pipes"], Direction.OUT, Formula("length > 1 km", "along"))
+    assert ids(reach(plant, "north", long)) == ["line.south"]

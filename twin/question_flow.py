@@ -9,8 +9,8 @@ from .errors import InvalidValueError
 from .graph import Graph
 from .model import FEEDS_INTO, Relationship
 from .question_gauge import Gauges
+from .question_kinds import TRANSFER_TIME
 from .question_loops import closing_pairs
-from .question_subject import TRANSFER_TIME
 
 MATERIAL = "material"
 UNCOUNTED = -1

@@ -10,6 +10,7 @@ from .durations import parse_duration
 from .errors import InvalidValueError
 from .graph import VALUE, Graph
 from .model import DataType, Level, Node, Quality, Signal
+from .question_kinds import Kinds
 from .question_subject import Instant
 from .units import conversion, parse_quantity
 
@@ -48,27 +49,26 @@ class Gauges:
     @classmethod
     def of(cls, graph: Graph, keys: list[int]) -> "Gauges":
         """What parameters and signals of these nodes say."""
-        gauges = cls([], [], [], [], [], [])
+        gauges, kinds = cls([], [], [], [], [], []), Kinds.of(graph)
         for station, key in enumerate(keys):
-            gauges._add(graph, station, graph.node_map[key])
+            gauges._add(graph, station, graph.node_map[key], kinds)
         return gauges
 
-    def _add(self, graph: Graph, station: int, node: Node) -> None:
-        given = node.properties.get("parameters")
-        parameters: dict[str, Any] = given if isinstance(given, dict) else {}
-        capacity, rate = _capacity(parameters), _rate(parameters)
+    def _add(self, graph: Graph, station: int, node: Node, kinds: Kinds) -> None:
+        given = Parameters(node, kinds)
+        capacity = given.number(CAPACITY, {"count": 1.0})
         self.capacity.append(capacity)
-        self.buffer.append(node.type == BUFFER or capacity is not None)
-        self.rate.append(rate)
-        named = parameters.get(LEVEL_SIGNAL)
+        self.buffer.append(capacity is not None or kinds.is_a(node, BUFFER))
+        self.rate.append(given.number(RATE, {"count/s": 1.0, "1/s": 1.0}) or given.per_cycle() or None)
+        named = given.values.get(LEVEL_SIGNAL)
         signals = _signals(graph, node, named if isinstance(named, str) else None)
         if not signals:
             return
         self._add_live(self.rates, station, signals, RATE, {"count/s": 1.0, "1/s": 1.0})
         self._add_live(self.cycles, station, signals, CYCLE_TIME, {"s": 1.0})
         # A share such as percent is one of the capacity; without that it tells nothing.
-        kinds = {"count": 1.0} if capacity is None else {"count": 1.0, "one": capacity}
-        self._add_live(self.levels, station, signals, (LEVEL_SIGNAL, *LEVEL), kinds)
+        contents = {"count": 1.0} if capacity is None else {"count": 1.0, "one": capacity}
+        self._add_live(self.levels, station, signals, (LEVEL_SIGNAL, *LEVEL), contents)
 
     @staticmethod
     def _add_live(
@@ -142,39 +142,44 @@ def _ratio(unit: str, wanted: str) -> float | None:
         return None
 
 
-def _capacity(parameters: dict[str, Any]) -> float | None:
-    for name in CAPACITY:
-        if name in parameters:
-            return _number(parameters[name], {"count": 1.0})
-    return None
+class Parameters:
+    """A node's parameters: numbers in the unit that its type declares, or texts such as `300 bottles/min`."""
 
+    def __init__(self, node: Node, kinds: Kinds) -> None:
+        given = node.properties.get("parameters")
+        self.values: dict[str, Any] = given if isinstance(given, dict) else {}
+        self._node = node
+        self._kinds = kinds
 
-def _rate(parameters: dict[str, Any]) -> float | None:
-    for name in RATE:
-        if name in parameters:
-            return _number(parameters[name], {"count/s": 1.0, "1/s": 1.0}) or None
-    for name in CYCLE_TIME:
-        if name in parameters:
-            return _per_cycle(parameters[name])
-    return None
-
-
-def _number(value: Any, kinds: dict[str, float]) -> float | None:
-    """A parameter that is a number from 0 on, or a text such as `300 bottles/min`."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value) if value >= 0 else None
-    if not isinstance(value, str):
+    def number(self, names: tuple[str, ...], wanted: dict[str, float]) -> float | None:
+        """The first of these parameters in one of the wanted units, from 0 on; None if it tells nothing."""
+        for name in names:
+            if name in self.values:
+                return self._quantity(name, wanted)
         return None
-    try:
-        quantity = parse_quantity(value)
-    except InvalidValueError:
-        return None
-    scale = _scale(None if quantity.unit is None else quantity.unit.name, kinds)
-    return None if scale is None or quantity.value < 0 else quantity.value * scale
 
+    def per_cycle(self) -> float | None:
+        """Parts a second by a cycle time: a duration (`2.5s`), or a number [s] unless another unit is declared."""
+        name = next((name for name in CYCLE_TIME if name in self.values), None)
+        if name is None:
+            return None
+        try:
+            seconds: float | None = parse_duration(self.values[name])
+        except InvalidValueError:
+            return None
+        if isinstance(self.values[name], int | float):
+            seconds = self._quantity(name, {"s": 1.0})
+        return 1.0 / seconds if seconds else None
 
-def _per_cycle(value: Any) -> float | None:
-    try:
-        return 1.0 / parse_duration(value)
-    except InvalidValueError:
-        return None
+    def _quantity(self, name: str, wanted: dict[str, float]) -> float | None:
+        value, unit = self.values[name], self._kinds.parameter_unit(self._node, name)
+        if isinstance(value, str):
+            try:
+                quantity = parse_quantity(value)
+            except InvalidValueError:
+                return None
+            value, unit = quantity.value, None if quantity.unit is None else quantity.unit.name
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            return None
+        scale = _scale(unit, wanted)
+        return None if scale is None else value * scale

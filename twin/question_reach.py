@@ -1,13 +1,14 @@
 """What can be reached from a node: its neighbours, all that lies downstream or upstream, in the order of distance."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from .graph import Graph
 from .model import Level, Node, Relationship
 from .question_formula import Formula
+from .question_kinds import Kinds
 from .question_step import Steps, Tracks
 from .question_subject import Instant, NodeSubject
 
@@ -28,6 +29,10 @@ class Selection:
     ) -> "Selection":
         """What is not given does not narrow."""
         return cls(frozenset(levels or ()), frozenset(types or ()), where)
+
+    def widened(self, graph: Graph) -> "Selection":
+        """With the component types that extend those that are named."""
+        return replace(self, types=Kinds.of(graph).with_subtypes(self.types)) if self.types else self
 
     def takes(self, instant: Instant, node: Node) -> bool:
         """Whether the node is meant."""
@@ -72,7 +77,7 @@ def reach(
     cycles do no harm. Raises NotFoundError for the start, InvalidValueError for a formula that does not fit.
     """
     graph = instant.graph
-    select = select or Selection()
+    select = (select or Selection()).widened(graph)
     origin = graph.find(start)
     found: list[Reached] = []
     seen, frontier, depth = {origin.key}, [origin.key], 0

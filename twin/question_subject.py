@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from .graph import VALUE, Graph
 from .model import DataType, Level, Node, Quality, Relationship, Signal
+from .question_kinds import Kinds
 from .state import Reading, StateColumns
 
-TRANSFER_TIME = "transfer_time"
 _NODE_FIELDS = ("id", "short_id", "name", "level", "type", "origin", "key")
 
 
@@ -47,7 +47,8 @@ class Subject(Protocol):
 class NodeSubject:
     """A node: its fields, then its signals by the names of its state, its parameters, its properties.
 
-    `parameters.x` and `properties.x` name one of these outright; `parent` is the id of what contains it.
+    `parameters.x` and `properties.x` name one of these outright; `parent` is the id of what contains it. A parameter
+    has the unit that its component type declares.
     """
 
     __slots__ = ("_instant", "node")
@@ -71,11 +72,11 @@ class NodeSubject:
         signal = signal_named(self._instant.graph, node, name)
         if signal is not None:
             return value_of(self._instant, signal), signal.unit
-        for place in (node.properties.get("parameters", {}), node.properties):
-            value = _inside(place, name.removeprefix("properties."))
-            if value is not None:
-                return value, None
-        return None, None
+        parameter = name.removeprefix("parameters.")
+        value = _inside(node.properties.get("parameters"), parameter)
+        if value is not None:
+            return value, Kinds.of(self._instant.graph).parameter_unit(node, parameter)
+        return _inside(node.properties, name.removeprefix("properties.")), None
 
 
 class ArrowSubject:
@@ -97,7 +98,7 @@ class ArrowSubject:
         """See `Subject`."""
         arrow = self._arrow
         if name in arrow.properties:
-            return arrow.properties[name], "s" if name == TRANSFER_TIME else None
+            return arrow.properties[name], Kinds.of(self._graph).property_unit(arrow.type, name)
         if name == "type":
             return arrow.type, None
         if name in ("source", "target"):
