@@ -1,20 +1,23 @@
-"""Anomalies: open from the reading that breaches a limit to the reading that clears it, told as events."""
+"""Anomalies: from the reading that breaches a limit to the reading that clears it, told as events.
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+An anomaly is told by an event when it opens and by another with its end. One whose end turns out to be another is told
+again; one that should not have been is taken back by an event that names the one that counted until then.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from ..twin.entry import EventDraft
 from ..twin.model import Event
-from .rules import Watch
+from .rules import Watch, WatchKey
 
 ANOMALY = "anomaly"
-WatchKey = tuple[str, str, int, int]
+_OF_THE_END = ("cleared_value", "reason")
 
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """An open anomaly: `rule` found `signal` (index) of `component` (node key) beyond its limit since `onset` [ns]."""
+    """`rule` found `signal` (index) of `component` (node key) beyond its limit from `onset` to `until` [ns]."""
 
     identity: str
     key: WatchKey
@@ -22,6 +25,7 @@ class Anomaly:
     severity: str
     onset: int
     data: dict[str, Any]
+    until: int | None = None
 
     @property
     def rule(self) -> str:
@@ -59,54 +63,48 @@ class Anomaly:
 
     @classmethod
     def of(cls, event: Event) -> "Anomaly":
-        """The anomaly that an open event of the log tells of."""
+        """The anomaly that an event of the log tells of."""
         data = event.data
         key = (data["rule"], data["version"], data["condition"], data["signal"])
-        return cls(event.identity or "", key, event.node or 0, data["severity"], event.time, data)
+        return cls(event.identity or "", key, event.node or 0, data["severity"], event.time, data, event.until)
 
-    def opening(self) -> EventDraft:
-        """The event of its beginning."""
-        return EventDraft(self.onset, ANOMALY, self.component, data=self.data, identity=self.identity)
+    def is_open_before(self, time: int) -> bool:
+        """Whether it was open just before `time`; a reading at that time may have ended it."""
+        return self.onset < time and (self.until is None or self.until >= time)
 
-    def ending(self, until: int, **more: Any) -> EventDraft:
-        """The event that amends it with its end; an end before the onset (a clock was set) counts as the onset."""
-        data = self.data | more
-        return EventDraft(self.onset, ANOMALY, self.component, max(until, self.onset), data, self.identity)
+    def reopened(self) -> Self:
+        """The same without its end."""
+        return replace(self, until=None, data=self._begin())
 
+    def ended(self, until: int, **more: Any) -> Self:
+        """The same with its end."""
+        return replace(self, until=until, data=self._begin() | more)
 
-class OpenAnomalies:
-    """The anomalies that are open now, by watch and by component."""
+    def ended_like(self, other: "Anomaly") -> Self:
+        """The same with the end of another of its watch."""
+        end = {name: other.data[name] for name in _OF_THE_END if name in other.data}
+        return replace(self, until=other.until, data=self._begin() | end)
 
-    def __init__(self, anomalies: Iterable[Anomaly] = ()) -> None:
-        self._by_key: dict[WatchKey, Anomaly] = {}
-        self._by_component: dict[int, dict[WatchKey, Anomaly]] = {}
-        for anomaly in anomalies:
-            self.add(anomaly)
+    def told_as(self, before: "Anomaly") -> Self:
+        """The same as it was told before, but for the values that made it: its limit has the names of that time."""
+        values = {name: self.data[name] for name in ("value", *_OF_THE_END) if name in self.data}
+        return replace(self, data=before._begin() | values)
 
-    def __len__(self) -> int:
-        return len(self._by_key)
+    def _begin(self) -> dict[str, Any]:
+        return {name: value for name, value in self.data.items() if name not in _OF_THE_END}
 
-    def __iter__(self) -> Iterator[Anomaly]:
-        return iter(tuple(self._by_key.values()))
+    # Events
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._by_key
+    def telling(self, before: "Anomaly | None") -> list[EventDraft]:
+        """The events that tell of it, when it was last told as `before`, or never."""
+        if before is not None:
+            return [] if before == self else [self._event(self.until, self.data)]
+        opening = self._event(None, self._begin())
+        return [opening] if self.until is None else [opening, self._event(self.until, self.data)]
 
-    def add(self, anomaly: Anomaly) -> None:
-        """One more is open."""
-        self._by_key[anomaly.key] = anomaly
-        self._by_component.setdefault(anomaly.component, {})[anomaly.key] = anomaly
+    def retraction(self, seq: int) -> EventDraft:
+        """The event that takes it back: `seq` is the number of the event that counted until now."""
+        return EventDraft(self.onset, ANOMALY, self.component, self.until, self.data, self.identity, seq)
 
-    def remove(self, key: WatchKey) -> Anomaly:
-        """The one of this watch is no longer open."""
-        anomaly = self._by_key.pop(key)
-        of_component = self._by_component[anomaly.component]
-        del of_component[key]
-        if not of_component:
-            del self._by_component[anomaly.component]
-        return anomaly
-
-    def of(self, component: int) -> list[Anomaly]:
-        """Those of one component, the oldest first."""
-        found = tuple(self._by_component.get(component, {}).values())
-        return sorted(found, key=lambda anomaly: (anomaly.onset, anomaly.identity))
+    def _event(self, until: int | None, data: dict[str, Any]) -> EventDraft:
+        return EventDraft(self.onset, ANOMALY, self.component, until, data, self.identity)

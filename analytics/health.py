@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from ..twin.graph import HEALTH, Graph
 from ..twin.graph_edit import GraphEdit
 from ..twin.model import DataType, Level, Role
-from .anomalies import Anomaly, OpenAnomalies
+from .anomalies import Anomaly
 
 BEST = 100.0
 HEALTHY_FROM = 80.0
@@ -73,41 +73,3 @@ def add_health_signals(edit: GraphEdit) -> int:
             stepped=True,
         )
     return len(missing)
-
-
-class HealthBook:
-    """The present health of every component that has spoken, and of what contains it."""
-
-    def __init__(self, graph: Graph, anomalies: OpenAnomalies, scores: dict[int, float]) -> None:
-        """`scores` is what was last told, by node key; a component that never spoke has none."""
-        self._graph = graph
-        self._anomalies = anomalies
-        self.scores = scores
-
-    def rebase(self, graph: Graph) -> list[int]:
-        """Takes a new revision of the graph; the nodes whose health is another there, parts before the whole."""
-        self._graph = graph
-        self.scores = {key: score for key, score in self.scores.items() if key in graph.node_map}
-        return [key for key in nodes_with_health(graph) if self._recompute(key)]
-
-    def update(self, component: int) -> list[int]:
-        """A component spoke for the first time, or its anomalies changed; the nodes whose health is another now."""
-        if component not in self._graph.node_map:
-            return []
-        changed = [component] if self._recompute(component, spoke=True) else []
-        for ancestor in self._graph.ancestors(component):
-            if not self._recompute(ancestor.key):
-                break
-            changed.append(ancestor.key)
-        return changed
-
-    def _recompute(self, key: int, spoke: bool = False) -> bool:
-        parts = [self.scores[part] for child in self._graph.children(key) if (part := child.key) in self.scores]
-        own = self._anomalies.of(key)
-        if not (parts or own or spoke or key in self.scores):
-            return False
-        score = min([health_score(own), *parts])
-        if self.scores.get(key) == score:
-            return False
-        self.scores[key] = score
-        return True

@@ -1,6 +1,8 @@
 """The monitor: reads the journal from its own durable position and appends what it concludes.
 
-Because it reads the journal and not the live state, a restart, a backlog and a quiet day give the same conclusions.
+Its conclusions are a function of the readings and of the versions of rules and structure, not of the order in which the
+readings came: what a late or corrected one touches is judged anew, and what was told otherwise is amended or taken
+back. Because it reads the journal and not the live state, a restart, a backlog and a quiet day give the same.
 Events, health and the position are one transaction: after a crash it takes up exactly where its conclusions end.
 """
 
@@ -9,25 +11,33 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..twin.as_of import AsOf
 from ..twin.batch import ReadingBatch
 from ..twin.changes import StructureChange
 from ..twin.entry import Entry, EntryKind, EventDraft
 from ..twin.errors import DamagedFileError, OverloadedError, StorageError
 from ..twin.graph import HEALTH, Graph
-from ..twin.model import Level, Quality
+from ..twin.graph_edit import apply_change
+from ..twin.history import History
 from ..twin.state import NEVER
-from ..twin.times import now_ns
 from ..twin.twin import Twin
-from .anomalies import ANOMALY, Anomaly, OpenAnomalies
+from .anomalies import Anomaly
+from .anomaly_book import AnomalyBook
 from .detector import ThresholdDetector, Transition
-from .health import HealthBook, add_health_signals, nodes_with_health
-from .rules import compile_watches
+from .first_words import FirstWords
+from .health import add_health_signals, nodes_with_health
+from .health_book import HealthBook, Point
+from .ledger import Ledger, TwinLedger
+from .places import Places
+from .recompute import Change, Recomputation
+from .rule_spans import RuleSpans
 from .worker import to_the_end
 
 log = logging.getLogger("iotsense.analytics")
@@ -43,44 +53,40 @@ LONGEST_BACKOFF_S = 10.0
 
 @dataclass(slots=True)
 class Conclusions:
-    """What one step found out and is to be recorded: events, readings of health, the position that it goes with."""
+    """What one step found out and is to be recorded: events, points of health, the position that it goes with."""
 
     position: int = 0
     events: list[EventDraft] = field(default_factory=list)
-    signals: list[int] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
+    health: list[Point] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.events or self.signals)
-
-    def batch(self) -> ReadingBatch:
-        """The readings of health."""
-        return ReadingBatch.of(self.signals, self.times, self.scores)
+        return bool(self.events or self.health)
 
 
 class Monitor:
     """Evaluates the rules of the definition. `step` does a piece of work; `run` does it for as long as it may."""
 
-    def __init__(self, twin: Twin, name: str = "monitor") -> None:
+    def __init__(self, twin: Twin, name: str = "monitor", ledger: Ledger | None = None) -> None:
+        """`ledger` is where conclusions go; by default the twin's log of events and its signals of health."""
         self.twin = twin
         self.name = name
         self.trouble: str | None = None
+        self._ledger: Ledger = ledger or TwinLedger(twin, name)
         self._recall()
 
     def _recall(self) -> None:
-        """Begins from what is durable: the position, the open anomalies and, with the graph, the health last told."""
-        self.position = self.twin.position(self.name)
+        """Begins from what is durable: the position, the open anomalies and, at the first step, all else."""
+        self.position = self._ledger.position()
         self._recorded_position = self.position
         self._recorded_at = time.monotonic()
         self._unrecorded = Conclusions()
+        self._rule_events: list[EventDraft] = []
         self._graph = Graph()
-        found = (Anomaly.of(event) for event in self.twin.open_events(ANOMALY) if "condition" in event.data)
-        self._anomalies = OpenAnomalies(found)
-        self._newest_health: dict[int, int] = {}
-        self._detector = ThresholdDetector(compile_watches(Graph()))
-        self._book = HealthBook(self._graph, self._anomalies, {})
-        self._silent_so_far: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self._known_at = 0
+        self._begun = False
+        self._book = AnomalyBook(self._ledger.open_anomalies(), self._ledger.anomalies, nothing_more=not self.position)
+        self._rules = RuleSpans()
+        self._detector = ThresholdDetector(self._rules, self._history)
 
     # What others ask
 
@@ -102,10 +108,10 @@ class Monitor:
     def anomalies(self, node: int | None = None) -> list[Anomaly]:
         """The open anomalies, of all or of one node and what it contains, the oldest first."""
         if node is None:
-            found = list(self._anomalies)
+            found = list(self._book)
         else:
             keys = [node, *(below.key for below in self.twin.graph.descendants(node))]
-            found = [anomaly for key in keys for anomaly in self._anomalies.of(key)]
+            found = [anomaly for key in keys for anomaly in self._book.of(key)]
         return sorted(found, key=lambda anomaly: (anomaly.onset, anomaly.identity))
 
     # Working
@@ -131,23 +137,14 @@ class Monitor:
 
         What could not be recorded is kept and tried first the next time.
         """
+        self._record()
+        before = self.position
         try:
-            return self._step()
-        except (StorageError, OverloadedError):
-            raise
+            self._work()
         except Exception:
             # Whoever supervises it hears of it; what was half done is forgotten, so that nothing is left out.
             self._recall()
             raise
-
-    def _step(self) -> int:
-        self._record()
-        if self.twin.graph.revision and not self._graph.revision:
-            self._follow(self.twin.graph, now_ns())
-        before = self.position
-        for chunk in self._chunks():
-            self._evaluate(chunk)
-        self._unrecorded.position = self.position
         self._record()
         return self.position - before
 
@@ -156,10 +153,22 @@ class Monitor:
         with contextlib.suppress(StorageError, OverloadedError):
             self._record()
             if self.position > self._recorded_position:
-                self.twin.record(position=(self.name, self.position))
+                self._ledger.record((), (), self.position)
 
-    def _chunks(self) -> Iterator[ReadingBatch]:
-        """Readings of the entries behind the position, which moves along; a change of structure is followed."""
+    def _work(self) -> None:
+        if not self._begun:
+            if not self.twin.graph.revision:
+                return
+            self._begin()
+        batch = self._read()
+        if batch is not None:
+            self._judge(batch)
+        self._health.update(self._graph)
+        events = self._rule_events + self._book.drafts(self._ledger.seq_of)
+        self._unrecorded = Conclusions(self.position, events, self._health.points())
+
+    def _read(self) -> ReadingBatch | None:
+        """Readings of the entries behind the position, which moves along; before them it follows the structure."""
         batches: list[ReadingBatch] = []
         rows = 0
         for entry in self._entries():
@@ -167,14 +176,13 @@ class Monitor:
                 batches.append(entry.value)
                 rows += len(entry.value)
             elif entry.kind is EntryKind.STRUCTURE and entry.value.revision > self._graph.revision:
-                if batches or self._unrecorded:
-                    break  # first what was found so far is recorded, then the new structure is followed
-                self._follow_change(entry.value, entry.recorded)
-            self.position = entry.seq
+                if batches:
+                    break  # readings are judged in the structure that they came into
+                self._follow(entry.value, entry.recorded)
+            self.position, self._known_at = entry.seq, entry.recorded
             if rows >= CHUNK_ROWS:
                 break
-        if batches:
-            yield ReadingBatch.concat(batches)
+        return ReadingBatch.concat(batches) if batches else None
 
     def _entries(self) -> Iterator[Entry]:
         try:
@@ -184,110 +192,125 @@ class Monitor:
             log.error("the monitor leaves out entries %d to %d: %s", self.position + 1, self.twin.last_seq, damage)
             self.position = self.twin.last_seq
 
-    def _evaluate(self, batch: ReadingBatch) -> None:
-        self._notice_first_words(batch)
-        for transition in self._detector.evaluate(batch):
-            component = self._open(transition) if transition.opens else self._clear(transition)
-            self._tell_health(self._book.update(component), transition.time)
+    def _history(self, signal: int, start: int, end: int) -> History:
+        return self.twin.history(signal, start, end, known_at=self._known_at)
 
-    def _open(self, transition: Transition) -> int:
+    def _newest(self, signal: int) -> int:
+        reading = self.twin.state.read(signal)
+        return NEVER if reading is None else reading.time
+
+    # Judging
+
+    def _judge(self, batch: ReadingBatch) -> None:
+        self._spoken[batch.signal] = True
+        self._first_words.notice(batch)
+        found = self._detector.evaluate(batch)
+        for transition in found.transitions:
+            if transition.opens:
+                self._open(transition)
+            else:
+                self._clear(transition)
+        for signal, times in found.touched.items():
+            newest = int(self._detector.newest[signal])
+            self._take_changes(signal, self._recomputation.touched(signal, times, newest))
+
+    def _open(self, transition: Transition) -> None:
         anomaly = Anomaly.begun(transition.watch, transition.time, transition.value)
-        self._anomalies.add(anomaly)
-        self._unrecorded.events.append(anomaly.opening())
-        return anomaly.component
+        self._book.open(anomaly)
+        self._health.changed(anomaly.component, transition.time)
 
-    def _clear(self, transition: Transition) -> int:
-        anomaly = self._anomalies.remove(transition.watch.key)
-        self._unrecorded.events.append(anomaly.ending(transition.time, cleared_value=transition.value))
-        return anomaly.component
+    def _clear(self, transition: Transition) -> None:
+        watch = transition.watch
+        anomaly = self._book.open_of(watch.component, watch.key)
+        assert anomaly is not None
+        self._book.close(anomaly, anomaly.ended(transition.time, cleared_value=transition.value))
+        self._health.changed(anomaly.component, transition.time)
 
-    def _notice_first_words(self, batch: ReadingBatch) -> None:
-        first = self._silent_so_far[batch.signal]
-        if not first.any():
-            return
-        graph = self._graph
-        for row in np.flatnonzero(first & (batch.quality >= Quality.UNCERTAIN)).tolist():
-            component = _component(graph, int(batch.signal[row]))
-            if self._silent_so_far[batch.signal[row]]:
-                self._tell_health(self._book.update(component), int(batch.time[row]))
-                self._silent_so_far[_signals_of(graph, component)] = False
-
-    def _tell_health(self, changed: list[int], at: int) -> None:
-        for key in changed:
-            signal = self._graph.signal_of(key, HEALTH)
-            if signal is None:
-                continue
-            # Sources' clocks differ, but the health told last must be the newest: its time always rises.
-            moment = max(at, self._newest_health.get(key, NEVER) + 1)
-            self._newest_health[key] = moment
-            self._unrecorded.signals.append(signal.index)
-            self._unrecorded.times.append(moment)
-            self._unrecorded.scores.append(self._book.scores[key])
+    def _take_changes(self, signal: int, changes: list[Change]) -> None:
+        for change in changes:
+            self._health.changed(*change)
+        self._detector.recomputed(signal, self._book)
 
     # Structure and rules
 
-    def _follow_change(self, change: StructureChange, recorded: int) -> None:
-        # Readers see an entry a moment before the graph shows it.
-        while self.twin.graph.revision < change.revision:
-            time.sleep(0.001)
-        self._follow(self.twin.graph, recorded)
+    def _begin(self) -> None:
+        """Takes up what is known where the conclusions end."""
+        then = self._then()
+        self._graph = then.graph
+        self._places = Places(self.twin.revisions.changes(until=then.graph.revision), then.graph)
+        self._know_health_signals()
+        nothing_told = not self.position
+        self._health = HealthBook(self._book, self._places, self._ledger.last_health, self._ledger.health, nothing_told)
+        self._rules.recall(self._ledger.rule_events(), then.graph, lambda at: self.twin.as_of(known_at=at).graph)
+        newest = then.snapshot().time
+        self._spoken = newest != NEVER
+        self._detector = ThresholdDetector(self._rules, self._history)
+        self._detector.begin(newest, self._book)
+        self._recomputation = Recomputation(self._history, self._rules, self._book)
+        self._first_words = FirstWords(self._graph, self._health, self._history, self._newest)
+        self._begun = True
 
-    def _follow(self, graph: Graph, recorded: int) -> None:
+    def _then(self) -> AsOf:
+        """The plant as it was when the last entry that is concluded from was recorded."""
+        for entry in self.twin.journal_entries(max(0, self.position - 1)):
+            self._known_at = entry.recorded if entry.seq == self.position else entry.recorded - 1
+            break
+        return self.twin.as_of(known_at=self._known_at)
+
+    def _follow(self, change: StructureChange, recorded: int) -> None:
         """Rules and health for a new revision; anomalies of rules and signals that are gone end with it."""
-        if any(graph.signal_of(key, HEALTH) is None for key in nodes_with_health(graph)):
+        live = self.twin.graph
+        following = change.revision == self._graph.revision + 1 and live.revision != change.revision
+        graph = self._graph = apply_change(self._graph, change) if following else live
+        for node in self._places.follow([(recorded, change)]):
+            self._health.changed(node, recorded)
+        self._make_health_signals()
+        self._spoken = _longer(self._spoken, graph.signal_count, False)
+        events, anew = self._rules.follow(graph, recorded, self._spoken)
+        self._rule_events += events
+        detector = ThresholdDetector(self._rules, self._history)
+        unknown = detector.newly_watched(self._detector, self._spoken)
+        if len(unknown):
+            then = self.twin.as_of(known_at=self._known_at)
+            self._detector.newest = _longer(self._detector.newest, len(detector.newest), NEVER)
+            self._detector.newest[unknown] = then.snapshot(unknown).time
+        detector.take_over(self._detector, self._book)
+        self._detector = detector
+        self._judge_anew(anew)
+        self._first_words = FirstWords(graph, self._health, self._history, self._newest)
+
+    def _judge_anew(self, anew: dict[int, int]) -> None:
+        open_now = {anomaly.signal for anomaly in self._book}
+        for signal, start in anew.items():
+            newest = int(self._detector.newest[signal])
+            if newest >= start > NEVER or signal in open_now:
+                self._take_changes(signal, self._recomputation.everything(signal, start, newest))
+
+    def _make_health_signals(self) -> None:
+        """Those that are missing; in a reprocess all are there already, and nothing is written."""
+        missing = (self.twin.graph.signal_of(key, HEALTH) is None for key in nodes_with_health(self.twin.graph))
+        if self._ledger.writable and any(missing):
             self.twin.change(add_health_signals, author=self.name)
-            graph = self.twin.graph
-        begins = not self._graph.revision
-        detector = ThresholdDetector(compile_watches(graph), self.twin.history)
-        detector.take_over(self._detector)
-        self._detector, self._graph = detector, graph
-        if begins:
-            self._recall_health()
-        self._settle_anomalies(recorded)
-        detector.restore(self._anomalies)
-        self._tell_health(self._book.rebase(graph), recorded)
-        self._mark_silent()
+        self._know_health_signals()
 
-    def _settle_anomalies(self, recorded: int) -> None:
-        watches = self._detector.watches()
-        for anomaly in self._anomalies:
-            watch = watches.get(anomaly.key)
-            if watch is not None and watch.component == anomaly.component:
-                continue
-            self._anomalies.remove(anomaly.key)
-            if watch is not None:
-                self._anomalies.add(replace(anomaly, component=watch.component))
-            else:
-                self._unrecorded.events.append(anomaly.ending(recorded, reason="the rule or the sensor was changed"))
-
-    def _recall_health(self) -> None:
-        """What was last told of everybody's health."""
-        scores: dict[int, float] = {}
-        for key in nodes_with_health(self._graph):
-            signal = self._graph.signal_of(key, HEALTH)
-            reading = self.twin.state.read(signal.index) if signal else None
-            if reading is not None:
-                scores[key] = reading.value
-                self._newest_health[key] = reading.time
-        self._book = HealthBook(self._graph, self._anomalies, scores)
-
-    def _mark_silent(self) -> None:
-        graph = self._graph
-        self._silent_so_far = np.zeros(graph.signal_count, dtype=np.bool_)
-        for key in nodes_with_health(graph):
-            if key not in self._book.scores:
-                self._silent_so_far[_signals_of(graph, key)] = True
+    def _know_health_signals(self) -> None:
+        if isinstance(self._ledger, TwinLedger):
+            known = {signal.node: signal.index for signal in self.twin.graph.signals() if signal.name == HEALTH}
+            self._ledger.health_signals = self._places.health_signals | known
 
     # Recording
 
     def _record(self) -> None:
         found = self._unrecorded
         if found:
-            self.twin.record(found.events, found.batch(), (self.name, found.position))
+            self._ledger.record(found.events, found.health, found.position)
             self._recorded(found.position)
             self._unrecorded = Conclusions()
+            self._rule_events = []
+            self._book.told()
+            self._health.told()
         elif self._position_is_due():
-            self.twin.record(position=(self.name, self.position))
+            self._ledger.record((), (), self.position)
             self._recorded(self.position)
 
     def _recorded(self, position: int) -> None:
@@ -299,12 +322,6 @@ class Monitor:
         return behind > POSITION_ENTRIES or (behind > 1 and time.monotonic() - self._recorded_at > POSITION_S)
 
 
-def _component(graph: Graph, signal: int) -> int:
-    node = graph.node(graph.signal(signal).node)
-    return node.parent if node.level is Level.SENSOR and node.parent is not None else node.key
-
-
-def _signals_of(graph: Graph, component: int) -> list[int]:
-    """The signals that show that a component speaks: its sensors' and its own, but not its health."""
-    own = [signal.index for signal in graph.signals_of(component) if signal.name != HEALTH]
-    return own + [signal.index for sensor in graph.sensors(component) for signal in graph.signals_of(sensor.key)]
+def _longer(column: NDArray[Any], length: int, blank: Any) -> NDArray[Any]:
+    more = max(0, length - len(column))
+    return np.append(column, np.full(more, blank, dtype=column.dtype))

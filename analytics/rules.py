@@ -14,7 +14,7 @@ from ..twin.durations import parse_duration
 from ..twin.errors import InvalidValueError, IoTSenseError
 from ..twin.graph import Graph
 from ..twin.model import Level, Node, Role, Signal
-from ..twin.times import NS
+from ..twin.times import NS, parse_time
 from ..twin.units import conversion
 from .threshold import OPERATORS, Limits
 from .type_rules import own_signals, type_rules
@@ -23,6 +23,8 @@ VALUE = "value"
 RATE_OF_CHANGE = "rate_of_change"
 METRICS = (VALUE, RATE_OF_CHANGE)
 SEVERITIES = ("warning", "critical")
+# Name of the rule, its version, number of the condition, index of the signal.
+WatchKey = tuple[str, str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,16 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A threshold rule; `version` is a digest of its content, so that a changed rule is told from the one before."""
+    """A threshold rule; `version` is a digest of its content, so that a changed rule is told from the one before.
+
+    `effective_from` [ns] is when the version begins to apply; None is when it is applied.
+    """
 
     name: str
     version: str
     sensor: str
     conditions: tuple[Condition, ...]
+    effective_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +68,18 @@ class Watch:
     hysteresis: float
 
     @property
-    def key(self) -> tuple[str, str, int, int]:
+    def key(self) -> WatchKey:
         """What tells the watch from all others, restarts included."""
         return (self.rule.name, self.rule.version, self.condition.number, self.signal.index)
+
+    def limits(self) -> Limits:
+        """Its limit, as columns of one row."""
+        return _limits([self])
+
+    def judges_like(self, other: "Watch") -> bool:
+        """Whether the two find the same anomalies of the same component; names may differ."""
+        mine = (self.key, self.component, self.threshold, self.hysteresis, self.signal.stepped)
+        return mine == (other.key, other.component, other.threshold, other.hysteresis, other.signal.stepped)
 
 
 @dataclass(slots=True)
@@ -80,6 +95,13 @@ class WatchTable:
     limits: Limits
     is_rate: NDArray[np.bool_]
     problems: dict[str, str] = field(default_factory=dict)
+
+    def of(self, signal: int) -> list[Watch]:
+        """The watches of one signal."""
+        if signal >= len(self.count):
+            return []
+        first = int(self.first[signal])
+        return self.watches[first : first + int(self.count[signal])]
 
 
 def parse_rules(definition: Mapping[str, Any]) -> tuple[list[Rule], dict[str, str]]:
@@ -111,7 +133,9 @@ def _words(error: Exception) -> str:
 
 def _rule(name: str, raw: Mapping[str, Any]) -> Rule:
     conditions = tuple(_condition(number, each) for number, each in enumerate(raw["conditions"]))
-    return Rule(name, _digest(raw), str(raw["sensor"]), conditions)
+    since = raw.get("effective_from")
+    effective_from = None if since is None else parse_time(str(since))
+    return Rule(name, _digest(raw), str(raw["sensor"]), conditions, effective_from)
 
 
 def _digest(raw: Mapping[str, Any]) -> str:
@@ -237,11 +261,15 @@ def _table(watches: Sequence[Watch], signal_count: int, problems: dict[str, str]
         watches=list(watches),
         first=np.cumsum(count) - count,
         count=count,
-        limits=Limits(
-            np.array([OPERATORS.index(watch.condition.operator) for watch in watches], dtype=np.int8),
-            np.array([watch.threshold for watch in watches], dtype=np.float64),
-            np.array([watch.hysteresis for watch in watches], dtype=np.float64),
-        ),
+        limits=_limits(watches),
         is_rate=np.array([watch.condition.metric == RATE_OF_CHANGE for watch in watches], dtype=np.bool_),
         problems=problems,
+    )
+
+
+def _limits(watches: Sequence[Watch]) -> Limits:
+    return Limits(
+        np.array([OPERATORS.index(watch.condition.operator) for watch in watches], dtype=np.int8),
+        np.array([watch.threshold for watch in watches], dtype=np.float64),
+        np.array([watch.hysteresis for watch in watches], dtype=np.float64),
     )

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from .define_types import Count, Duration, Model, Name, Positive, UnitText, refuse
+from .define_types import Count, Duration, InstantText, Model, Name, Positive, UnitText, refuse
 
 Severity = Literal["warning", "critical"]
 Operator = Literal[">", ">=", "<", "<=", "==", "!="]
@@ -80,6 +80,8 @@ class ThresholdRule(Rule):
     """Id (or the end of one), name or type of the sensors that it watches."""
     conditions: Annotated[list[Condition], Field(min_length=1)]
     """The limits."""
+    effective_from: InstantText | None = None
+    """From when on it judges readings, by their time; left out, from when it is applied."""
 
 
 class MachineLearningRule(Rule):

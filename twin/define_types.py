@@ -26,6 +26,7 @@ from .durations import format_duration, parse_duration
 from .errors import InvalidValueError
 from .expressions import compile_expression
 from .schedules import parse_clock, parse_schedule
+from .times import parse_time
 from .units import parse_unit
 
 MAX_ID_LENGTH = 200
@@ -201,6 +202,9 @@ def _name(text: str) -> str:
 
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "minLength": 1})]
 UnitText = Annotated[str, AfterValidator(check(parse_unit)), WithJsonSchema({"type": "string"})]
+InstantText = Annotated[
+    str, AfterValidator(check(parse_time)), WithJsonSchema({"type": "string", "format": "date-time"})
+]
 """A unit by name (`celsius`), symbol (`°C`), UCUM (`Cel`) or UNECE code (`CEL`)."""
 
 Expression = Annotated[str, AfterValidator(check(compile_expression)), WithJsonSchema({"type": "string"})]

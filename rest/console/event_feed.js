@@ -80,6 +80,7 @@ function told({ kind, data, time, until, retracts }) {
   if (kind === "stale")
     return until ? { severity: "cleared", text: `${signal} speaks again after ${span}` } : { severity: "stale", text: `${signal} fell silent` };
   if (kind === "structure") return { severity: "structure", text: `Revision ${data.revision} by ${data.author}: ${revision(data)}` };
+  if (kind === "rule") return { severity: "structure", text: `Rule ${plain(data.rule)} (${data.version}) ${data.begins ? "applies" : "applies no more"}` };
   return { severity: "other", text: plain(kind) + (span ? ` for ${span}` : "") };
 }
 
