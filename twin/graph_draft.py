@@ -74,6 +74,10 @@ class GraphDraft:
         for operation in operations:
             known[type(operation)](operation)
 
+    def apply_one(self, operation: Operation) -> None:
+        """Carries out one."""
+        self._apply[type(operation)](operation)
+
     def finish(self) -> Graph:
         """The graph as it is now, an immutable value. Nothing more can be done with the draft."""
         return self._graph(Graph, lambda open: open.finish())

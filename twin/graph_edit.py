@@ -52,7 +52,11 @@ def apply_operations(graph: Graph, operations: Iterable[Operation]) -> Graph:
 
 
 class GraphEdit:
-    """Collects the operations of one revision and sees its own changes; the graph it began with stays as it is."""
+    """Collects the operations of one revision and sees its own changes; the graph it began with stays as it is.
+
+    `graph` is an immutable value; `view` is the same for looking things up between many operations: it changes with
+    the next one, and lists nothing.
+    """
 
     def __init__(self, graph: Graph, author: str) -> None:
         self.author = author
@@ -60,20 +64,19 @@ class GraphEdit:
         self._undo: list[list[Operation]] = []
         self._revision = graph.revision
         self._graph: Graph | None = graph
+        self._begin(graph)
+
+    def _begin(self, graph: Graph) -> None:
         self._draft = GraphDraft(graph)
+        self.view: Graph = self._draft.view
 
     @property
     def graph(self) -> Graph:
         """The graph as edited so far, an immutable value."""
         if self._graph is None:
             self._graph = self._draft.finish()
-            self._draft = GraphDraft(self._graph)
+            self._begin(self._graph)
         return self._graph
-
-    @property
-    def view(self) -> Graph:
-        """The same for looking things up between many operations: it changes with the next one, and lists nothing."""
-        return self._draft.view
 
     def change(self) -> StructureChange | None:
         """The revision that the collected operations make; None if there are none."""
@@ -85,7 +88,7 @@ class GraphEdit:
     def _do(self, operation: Operation) -> None:
         self._undo.append(undo(operation, self.view))
         self._graph = None
-        self._draft.apply((operation,))
+        self._draft.apply_one(operation)
         self.operations.append(operation)
 
     def add_node(
@@ -161,7 +164,7 @@ class GraphEdit:
         self.view.signal(index)
         self._do(RemoveSignal(index))
 
-    def relate(self, source: int, type: str, target: int, **properties: Any) -> Relationship:
+    def relate(self, source: int, type: str, target: int, /, **properties: Any) -> Relationship:
         """A relationship, new or with its properties replaced. Raises NotFoundError, ConflictError."""
         if type in (CONTAINS, HAS_SENSOR):
             raise ConflictError(f"{type!r} is told by a node's parent; move the node instead")

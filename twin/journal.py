@@ -6,30 +6,29 @@ queue longer. An entry is shown to readers only after it is durable.
 """
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
-from .batch import ReadingBatch
 from .entry import Entry, EntryKind, pack, unpack
-from .errors import DamagedFileError, OverloadedError, StorageError, StorageReadOnlyError
+from .errors import ConflictError, DamagedFileError, OverloadedError, StorageError, StorageReadOnlyError
+from .group_commit import Group, Submission, call, merge, resolve, size_of
+from .group_commit import Part as Part
 from .recent import RecentEntries
 from .segment import Row, Segment, sync_directory
 from .times import now_ns
 
-Part = tuple[EntryKind, Any]
+RecordedPart = tuple[int, EntryKind, Any]
 SEGMENT_BYTES = 256 << 20
 PENDING_BYTES = 64 << 20
 GROUP_BYTES = 256 << 10
 _READ_ROWS = 64
 GATHER_S = 0.002
-_PART_BYTES = 512  # what a part that is not readings is counted as, for the bounds
 
 
 class Owner(Protocol):
@@ -45,21 +44,6 @@ class Owner(Protocol):
         """All that a reader needs who begins behind the last committed entry."""
 
 
-@dataclass(slots=True)
-class _Submission:
-    parts: Sequence[Part]
-    identities: Sequence[bytes]
-    size: int
-    loop: asyncio.AbstractEventLoop | None
-    future: "Future[int] | asyncio.Future[int]"
-
-
-@dataclass(slots=True)
-class _Group:
-    submissions: list[_Submission] = field(default_factory=list)
-    size: int = 0
-
-
 class Journal:
     """Segments in a directory, and the thread that appends to the last of them."""
 
@@ -67,7 +51,7 @@ class Journal:
         self.directory = directory
         self._owner = owner
         self._segment_bytes = segment_bytes
-        self._pending: deque[_Submission] = deque()
+        self._pending: deque[Submission] = deque()
         self._pending_bytes = 0
         self._wake = threading.Condition()
         self._turn = threading.Lock()
@@ -78,6 +62,7 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self.trouble: StorageError | None = None
         self.damage: DamagedFileError | None = None
+        self.reserved: str | None = None
         self.segments: list[Segment] = []
         self.last_seq = 0
         self._last_recorded = 0
@@ -125,14 +110,14 @@ class Journal:
         Raises OverloadedError at once if too much waits already. The future raises StorageError.
         """
         future: Future[int] = Future()
-        self._enqueue(_Submission(parts, identities, _size(parts), None, future))
+        self._enqueue(Submission(parts, identities, size_of(parts), None, future))
         self._call_writer()
         return future
 
     def write(self, parts: Sequence[Part], identities: Sequence[bytes] = ()) -> int:
         """Appends parts as one transaction, and returns its last entry's number when it is durable."""
         future: Future[int] = Future()
-        self._enqueue(_Submission(parts, identities, _size(parts), None, future))
+        self._enqueue(Submission(parts, identities, size_of(parts), None, future))
         # Handing over to another thread and back costs as much as the commit; who finds nobody at it commits himself.
         if self._turn.acquire(blocking=False):
             try:
@@ -148,16 +133,18 @@ class Journal:
         """The same for coroutines: returns when the parts are durable."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = loop.create_future()
-        self._enqueue(_Submission(parts, identities, _size(parts), loop, future))
+        self._enqueue(Submission(parts, identities, size_of(parts), loop, future))
         self._call_writer()
         return await future
 
-    def _enqueue(self, submission: _Submission) -> None:
+    def _enqueue(self, submission: Submission) -> None:
         with self._wake:
             if self._closing:
                 raise StorageReadOnlyError("the journal is closed")
             if self.damage is not None:
                 raise StorageReadOnlyError(f"writes are refused because of damage: {self.damage}")
+            if self.reserved is not None:
+                raise OverloadedError(f"nothing was accepted: {self.reserved}")
             if self._pending_bytes > PENDING_BYTES:
                 raise OverloadedError("the journal cannot keep up; nothing was accepted")
             self._pending.append(submission)
@@ -179,10 +166,10 @@ class Journal:
                 self._wake.wait()
             return bool(self._pending)
 
-    def _next_group(self) -> _Group | None:
+    def _next_group(self) -> Group | None:
         self._gather()
         with self._wake:
-            group = _Group()
+            group = Group()
             while self._pending and group.size < GROUP_BYTES:
                 submission = self._pending.popleft()
                 group.submissions.append(submission)
@@ -198,7 +185,7 @@ class Journal:
             while 0 < len(self._pending) < callers and time.monotonic() < deadline:
                 time.sleep(0.0001)
 
-    def _try_commit(self, group: _Group) -> None:
+    def _try_commit(self, group: Group) -> None:
         began = time.monotonic()
         try:
             self._commit(group)
@@ -212,14 +199,19 @@ class Journal:
             self._settle(group, self.trouble)
         self._last_commit = (len(group.submissions), time.monotonic() - began)
 
-    def _commit(self, group: _Group) -> None:
+    def _commit(self, group: Group) -> None:
         segment = self._segment_for_writing()
         recorded = max(now_ns(), self._last_recorded + 1)
-        merged = _merge(part for submission in group.submissions for part in submission.parts)
+        merged = merge(part for submission in group.submissions for part in submission.parts)
         parts = self._owner.number(merged, recorded)
         entries = [Entry(self.last_seq + 1 + i, recorded + i, kind, value) for i, (kind, value) in enumerate(parts)]
-        rows = [Row(e.seq, e.recorded, e.kind, pack(e.kind, e.value)) for e in entries]
         identities = [(hash, recorded) for submission in group.submissions for hash in submission.identities]
+        self._append(segment, entries, identities)
+        self._settle(group, None)
+        self._tell_waiting()
+
+    def _append(self, segment: Segment, entries: Sequence[Entry], identities: Sequence[tuple[bytes, int]]) -> None:
+        rows = [Row(e.seq, e.recorded, e.kind, pack(e.kind, e.value)) for e in entries]
         segment.append(rows, identities)
         self.trouble = None
         self._recent.extend(entries, sum(len(row.payload) for row in rows))
@@ -228,8 +220,24 @@ class Journal:
             # Last: whoever sees the new number finds the entries absorbed.
             self._last_recorded = entries[-1].recorded
             self.last_seq = entries[-1].seq
-        self._settle(group, None)
+
+    def take_over(self, entries: Sequence[RecordedPart]) -> int:
+        """Appends what another journal recorded, with the times at which it did, as one transaction.
+
+        It may be the only writer for as long as it likes (`reserved`). The last entry's number. Raises ConflictError if
+        something was to be recorded before the last entry that is here.
+        """
+        with self._turn:
+            if self.damage is not None or self._closing:
+                raise StorageReadOnlyError(f"writes are refused: {self.damage or 'the journal is closed'}")
+            times = [self._last_recorded, *(recorded for recorded, _, _ in entries)]
+            if any(later < earlier for earlier, later in pairwise(times)):
+                raise ConflictError("an entry would be recorded before those that are here already")
+            segment = self._segment_for_writing()
+            first = self.last_seq + 1
+            self._append(segment, [Entry(first + i, *entry) for i, entry in enumerate(entries)], [])
         self._tell_waiting()
+        return self.last_seq
 
     def _segment_for_writing(self) -> Segment:
         last = self.segments[-1]
@@ -243,7 +251,7 @@ class Journal:
         # A segment begins with a snapshot, so that those before it can be dropped.
         new = self._segment(self.last_seq + 1)
         new.open_writer()
-        snapshot = Entry(self.last_seq + 1, self._last_recorded + 1, EntryKind.SNAPSHOT, self._owner.snapshot())
+        snapshot = Entry(self.last_seq + 1, self._last_recorded, EntryKind.SNAPSHOT, self._owner.snapshot())
         new.append([Row(*snapshot[:3], pack(snapshot.kind, snapshot.value))], [])
         last.seal()
         self.segments = [*self.segments, new]
@@ -252,16 +260,16 @@ class Journal:
         self._last_recorded, self.last_seq = snapshot.recorded, snapshot.seq
         return new
 
-    def _settle(self, group: _Group, error: StorageError | None) -> None:
+    def _settle(self, group: Group, error: StorageError | None) -> None:
         seq = self.last_seq
-        by_loop: dict[asyncio.AbstractEventLoop, list[_Submission]] = {}
+        by_loop: dict[asyncio.AbstractEventLoop, list[Submission]] = {}
         for submission in group.submissions:
             if submission.loop is not None:
                 by_loop.setdefault(submission.loop, []).append(submission)
             else:
-                _resolve((submission,), seq, error)
+                resolve((submission,), seq, error)
         for loop, submissions in by_loop.items():
-            _call(loop, _resolve, submissions, seq, error)
+            call(loop, resolve, submissions, seq, error)
 
     # Reading
 
@@ -318,7 +326,7 @@ class Journal:
 
     def _tell_waiting(self) -> None:
         for loop, event in tuple(self._waiting):
-            _call(loop, event.set)
+            call(loop, event.set)
 
     # Keeping house
 
@@ -370,43 +378,3 @@ class Journal:
         self.stop()
         for segment in self.segments:
             segment.close()
-
-
-def _size(parts: Sequence[Part]) -> int:
-    return sum(21 * len(value) if kind is EntryKind.READINGS else _PART_BYTES for kind, value in parts)
-
-
-def _merge(parts: Iterable[Part]) -> list[Part]:
-    """Neighbouring batches become one, so that a group of small commits is one row."""
-    merged: list[Part] = []
-    batches: list[ReadingBatch] = []
-    for kind, value in parts:
-        if kind is EntryKind.READINGS:
-            batches.append(value)
-            continue
-        _end_run(merged, batches)
-        merged.append((kind, value))
-    _end_run(merged, batches)
-    return merged
-
-
-def _end_run(merged: list[Part], batches: list[ReadingBatch]) -> None:
-    if batches:
-        merged.append((EntryKind.READINGS, ReadingBatch.concat(batches)))
-        batches.clear()
-
-
-def _resolve(submissions: Sequence[_Submission], seq: int, error: StorageError | None) -> None:
-    for submission in submissions:
-        future = submission.future
-        if future.cancelled():
-            continue
-        if error is None:
-            future.set_result(seq)
-        else:
-            future.set_exception(error)
-
-
-def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *arguments: object) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever waited
-        loop.call_soon_threadsafe(function, *arguments)

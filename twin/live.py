@@ -31,7 +31,7 @@ class Live:
     """Owner of the journal: numbers what is submitted, absorbs what is durable, makes images for checkpoints."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self.graph = Graph()
         self.state = TwinState()
         self.labels = Labels()
@@ -65,7 +65,7 @@ class Live:
 
     def committed(self, entries: Sequence[Entry]) -> None:
         """Absorbs durable entries."""
-        with self._lock:
+        with self.lock:
             for entry in entries:
                 self._absorb(entry)
 
@@ -75,12 +75,12 @@ class Live:
 
     def source_counts(self) -> dict[str, SourceCounts]:
         """The totals by source as of one instant."""
-        with self._lock:
+        with self.lock:
             return self._totals.copy()
 
     def counts_of(self, source: str) -> SourceCounts:
         """The totals of one source."""
-        with self._lock:
+        with self.lock:
             return self._totals.of(source)
 
     # Absorbing
@@ -158,7 +158,7 @@ class Live:
 
     def checkpoint(self) -> Checkpoint:
         """Everything as of the last absorbed entry."""
-        with self._lock:
+        with self.lock:
             graph = self.graph
             image: dict[str, Any] = {
                 "seq": self.seq,

@@ -1,5 +1,7 @@
 """Questions about the past: the projections, and on top of them the entries that they do not hold yet."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,6 +84,15 @@ class Past:
         """Stored readings of one signal or of all."""
         self._projector.catch_up(self._store)
         return self._store.count(signal)
+
+    def reading_days(self, known_at: int) -> list[int]:
+        """The UTC days of the readings that were recorded until then [ns]."""
+        self._projector.catch_up(self._store)
+        return self._store.days(known_at)
+
+    def readings_of_day(self, day: int, known_at: int) -> dict[str, Any]:
+        """The columns of all readings of a UTC day that were recorded until then [ns], superseded ones too."""
+        return self._store.rows_of_day(day, known_at)
 
     # Events
 

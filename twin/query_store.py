@@ -22,6 +22,10 @@ CREATE TABLE IF NOT EXISTS reading (signal INTEGER, time BIGINT, value DOUBLE, q
 """
 
 
+_DAY_NS = 86_400_000_000_000
+_DAY = f"((time - ((time % {_DAY_NS}) + {_DAY_NS}) % {_DAY_NS}) // {_DAY_NS})"
+
+
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Lets only our own errors out of a block that uses DuckDB."""
@@ -121,6 +125,7 @@ class QueryStore:
             sql, values = f"{sql} AND recorded <= ?", [*values, known_at]
         with translated(self.path), self._cursor() as cursor:
             found = cursor.execute(sql, values).fetchnumpy()
+        found["value"] = np.ma.filled(found["value"], np.nan)  # DuckDB stores NaN as NULL
         return Rows(*(np.ma.getdata(found[name]) for name in ("time", "value", "quality", "recorded")))
 
     def latest(self, time: int | None, known_at: int | None, signals: NDArray[np.int32]) -> StateColumns:
@@ -149,6 +154,18 @@ class QueryStore:
         with translated(self.path), self._cursor() as cursor:
             row = cursor.execute(f"SELECT count(*) FROM reading{where}").fetchone()
         return int(row[0]) if row else 0
+
+    def days(self, known_at: int) -> list[int]:
+        """The UTC days of the readings that were recorded until then [ns]."""
+        sql = f"SELECT DISTINCT {_DAY} AS day FROM reading WHERE recorded <= ? ORDER BY day"
+        with translated(self.path), self._cursor() as cursor:
+            return [int(row[0]) for row in cursor.execute(sql, [known_at]).fetchall()]
+
+    def rows_of_day(self, day: int, known_at: int) -> dict[str, Any]:
+        """The columns of all readings of a UTC day that were recorded until then [ns]."""
+        sql = f"SELECT signal, time, value, quality, recorded FROM reading WHERE {_DAY} = ? AND recorded <= ?"
+        with translated(self.path), self._cursor() as cursor:
+            return dict(cursor.execute(sql, [day, known_at]).fetchnumpy())
 
     # Keeping house
 

@@ -39,6 +39,7 @@ from .state import TwinState
 from .store_options import StoreOptions as StoreOptions
 from .subscription import StateSubscription
 from .times import NS, now_ns
+from .transfer import Transfer
 
 log = logging.getLogger("iotsense.twin")
 
@@ -68,6 +69,7 @@ class Twin:
         self._projector = Projector(self._journal, self._stores, self._checkpoint_if_due, options.projection_interval)
         self._past = Past(self._live, self._journal, self._store, self._catalog, self._projector)
         self._projector.start()
+        self.transfer = Transfer(directory, self._live, self._journal, self._past)
         directory.keep_reserve()
 
     @classmethod
@@ -216,9 +218,10 @@ class Twin:
         drafts: Sequence[EventDraft] = (),
         batch: ReadingBatch | None = None,
         position: tuple[str, int] | None = None,
+        identities: Sequence[str] = (),
     ) -> int:
         """Events, derived readings, and how far their author has read the journal, as one transaction."""
-        return self._journal.write(record_parts(drafts, batch, position))
+        return self._journal.write(record_parts(drafts, batch, position), identity_hashes(identities))
 
     async def record_async(
         self,
