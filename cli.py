@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from . import __version__
+from .cli_bulk import bulk
 from .cli_definitions import apply, export, init, plan, schema, validate
 from .cli_graph import graph
 from .cli_ingest import dead_letters, load
@@ -32,7 +33,7 @@ def version() -> None:
     click.echo(f"iotsense {__version__}")
 
 
-for command in (run, demo, init, validate, plan, apply, export, schema, load, dead_letters):
+for command in (run, demo, init, validate, plan, apply, export, schema, load, dead_letters, bulk):
     cli.add_command(command)
 for command in (status, twins, state, history, events, sources, graph):
     cli.add_command(command)

@@ -9,9 +9,11 @@ with IoTSense() as iot:
 
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import msgspec
 
 from .client_graph import AsyncGraphQuestions, GraphQuestions
 from .client_history import Histories, Moment, moment, series_of
@@ -150,6 +152,19 @@ class IoTSense:
                 after = page["events"][-1]["seq"]
             elif not follow:
                 return
+
+    def bulk_export(self, directory: Path | str) -> Json:
+        """Writes the whole twin into a directory here, and returns its manifest; one that was killed goes on."""
+        from .client_bulk import export_to
+
+        return dict(msgspec.to_builtins(export_to(self._http, Path(directory))))
+
+    def bulk_import(self, *paths: Path | str, by_id: bool = False, strict: bool = False) -> Json:
+        """Takes in an export, or files of rows; what became of them. `strict` raises at the first bad row."""
+        from .client_bulk import import_from
+
+        given = [Path(path) for path in paths]
+        return dict(msgspec.to_builtins(import_from(self._http, given, by_id=by_id, strict=strict)))
 
     def health(self) -> Json:
         """How the service and its parts are."""

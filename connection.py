@@ -109,6 +109,25 @@ async def connect(target: Target) -> AsyncIterator[Connection]:
             yield Connection(http, target.data)
 
 
+@contextlib.contextmanager
+def sync_http(target: Target) -> "Iterator[httpx.Client | None]":
+    """A client of the service that `target` means; None if none runs and the verb has the directory to itself.
+
+    For verbs that carry files. Raises NotFoundError if there is nothing.
+    """
+    import httpx
+
+    timeout = httpx.Timeout(TIMEOUT_S, read=LONGEST_ANSWER_S, write=LONGEST_ANSWER_S)
+    headers = {"Authorization": f"Bearer {target.api_key}"} if target.url and target.api_key else {}
+    transport = httpx.HTTPTransport(uds=str(target.data / SOCKET_NAME)) if not target.url else None
+    if target.url or _answers(target.data / SOCKET_NAME):
+        with httpx.Client(base_url=target.url or HERE, headers=headers, timeout=timeout, transport=transport) as http:
+            yield http
+    else:
+        with _directory(target):
+            yield None
+
+
 @contextlib.asynccontextmanager
 async def _opened(target: Target) -> "AsyncIterator[httpx.AsyncClient]":
     """The directory, opened for one verb, behind the application that a service would serve."""

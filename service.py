@@ -109,6 +109,24 @@ class Service:
             await self.stores.follow(project)
             await self._follow_sources(brokers)
 
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Only an import writes within: sources and analytics rest, and begin anew with what it brought."""
+        async with self._applying:
+            await self._follow_sources({})
+            await self._supervisor.stop("monitor", "staleness")
+        try:
+            yield
+        finally:
+            self._watch()
+            await self.follow()
+
+    def _watch(self) -> None:
+        self.monitor = Monitor(self.twin)
+        self._supervisor.start("monitor", self.monitor.run)
+        self._staleness = Staleness(self.twin)
+        self._supervisor.start("staleness", self._staleness.run)
+
     async def _start(self) -> None:
         require_loopback(self.settings.listen)
         stack = self._stack
@@ -121,12 +139,10 @@ class Service:
         if project is not None:
             await asyncio.to_thread(self._apply, project)
         self.context.applied = self.follow
-        self.monitor = Monitor(self.twin)
-        stack.callback(self.monitor.close)
+        self.context.alone = self.alone
+        stack.callback(lambda: self.monitor.close())
         stack.push_async_callback(self._supervisor.stop)
-        self._supervisor.start("monitor", self.monitor.run)
-        self._staleness = Staleness(self.twin)
-        self._supervisor.start("staleness", self._staleness.run)
+        self._watch()
         self.stores = Stores(self.twin, self._supervisor)
         self.context.stores = self.stores.statuses
         await self._serve(stack, tcp, unix)

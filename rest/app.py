@@ -13,7 +13,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..graphql.app import graphql_routes
 from ..twin.errors import IoTSenseError
-from . import dead_letters, definitions, events, graph, loading, nodes, problem, service, signals, telemetry, twins
+from . import (
+    bulk,
+    dead_letters,
+    definitions,
+    events,
+    graph,
+    loading,
+    nodes,
+    problem,
+    service,
+    signals,
+    telemetry,
+    twins,
+)
 from .answer import error_answer, json_answer, problem_answer
 from .console_routes import console_routes
 from .context import Context
@@ -40,6 +53,7 @@ ENDPOINTS: list[Endpoint] = [
     *definitions.ENDPOINTS,
     *dead_letters.ENDPOINTS,
     *loading.ENDPOINTS,
+    *bulk.ENDPOINTS,
     *service.ENDPOINTS,
     Endpoint(
         "GET", "/openapi.json", openapi_document, "This document", (Answer("An OpenAPI 3.1 document", dict),), "service"

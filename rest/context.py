@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from .layout import Layouts
 if TYPE_CHECKING:
     from ..ingest.pipeline import Pipeline
     from ..ingest.source_state import SourceStatus
+    from .bulk_jobs import BulkJobs
 
 MAX_BODY = 16 << 20
 
@@ -26,8 +28,8 @@ async def _nothing() -> None:
 class Context:
     """The parts of a service, running or opened for one command, that its facades work on.
 
-    `stores` are the external ones; `health` tells how its tasks are; `applied` is told of new definitions; `stopping`
-    ends streams; `instance` differs from process to process.
+    `stores` are the external ones; `health` tells how its tasks are; `applied` is told of new definitions; within
+    `alone` only an import writes; `stopping` ends streams; `instance` differs from process to process.
     """
 
     twin: Twin
@@ -36,6 +38,8 @@ class Context:
     stores: Callable[[], Sequence[StoreStatus]] = tuple
     health: Callable[[], dict[str, Any]] = dict
     applied: Callable[[], Awaitable[None]] = _nothing
+    alone: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    bulk: "BulkJobs | None" = None
     version: str = ""
     max_body: int = MAX_BODY
     started: int = field(default_factory=now_ns)

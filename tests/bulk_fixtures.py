@@ -14,6 +14,10 @@ from iotsense.twin.model import DataType, Level, Role
 from iotsense.twin.times import now_ns
 from iotsense.twin.twin import Twin
 
+RULE = {
+    "name": "much", "type": "threshold", "sensor": "flow",
+    "conditions": [{"metric": "value", "operator": ">", "threshold": 1000, "severity": "warning"}],
+}  # fmt: skip
 DAY = 86_400_000_000_000
 
 
@@ -35,7 +39,7 @@ def plant(edit: GraphEdit) -> None:
         if previous is not None:
             edit.relate(previous.key, "feeds_into", pump.key, transfer_time=2.5)
         previous = pump
-    edit.set_definition({"anomaly_detection": {"rules": [{"name": "hot"}]}})
+    edit.set_definition({"anomaly_detection": {"rules": [RULE]}})
 
 
 def fill(twin: Twin, rounds: int = 40) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from bulk_fixtures import fill, filled, image
+from bulk_fixtures import RULE, fill, filled, image
 
 from iotsense.twin.batch import ReadingBatch
 from iotsense.twin.bulk_exact import import_exact
@@ -28,7 +28,7 @@ LINES = [
     {"row": "node", "id": "hall.oven", "level": "component", "parent": "hall"},
     {"row": "relationship", "source": "hall.press", "type": "feeds_into", "target": "hall.oven",
      "properties": {"transfer_time": 3, "source": "drawing"}},
-    {"row": "definition", "section": "notes", "value": {"by": "hand"}},
+    {"row": "definition", "section": "anomaly_detection", "value": {"rules": [RULE]}},
     {"row": "event", "time": "2026-01-01T10:00:00Z", "kind": "failure", "node": "hall.press", "identity": "f1",
      "seq": 7, "until": "2026-01-01T11:00:00Z"},
     {"row": "event", "time": "2026-01-02T10:00:00Z", "kind": "failure", "identity": "f1", "retracts": 7},
@@ -257,7 +257,7 @@ def test_rows_written_by_hand_need_no_numbers_and_no_order(tmp_path: Path) -> No
         assert graph.find("press").properties == {"maker": "X"}
         (arrow,) = graph.relationships()
         assert arrow.properties == {"transfer_time": 3, "source": "drawing"}
-        assert graph.definition == {"notes": {"by": "hand"}}
+        assert graph.definition == {"anomaly_detection": {"rules": [RULE]}}
         failure, retraction = (event for event in twin.events() if event.kind == "failure")
         assert retraction.retracts == failure.seq
         mode = graph.find_signal("hall.press.mode")
@@ -278,6 +278,8 @@ BAD = [
     ({"row": "node", "id": "y", "level": "line", "colour": 1}, "unknown field `colour`"),
     ({"row": "signal", "node": "hall.lathe"}, "no node is called 'hall.lathe'"),
     ({"row": "relationship", "source": "hall", "type": "contains", "target": "hall.press"}, "told by a node's parent"),
+    ({"row": "definition", "section": "anomaly_detection", "value": {"rules": 5}}, "are no project"),
+    ({"row": "definition", "section": "notes", "value": 5}, "are no project"),
     ({"row": "reading", "signal": "hall.press.nothing", "time": 1, "value": 1}, "has no signal 'nothing'"),
     ({"row": "reading", "signal": "hall.press.force", "time": "yesterday", "value": 1}, "is not a time"),
     ({"row": "reading", "signal": "hall.press.force", "time": "2999-01-01T00:00:00Z", "value": 1}, "in the future"),

@@ -10,6 +10,7 @@ from .bulk_rows import SIGNAL_FIELDS, NodeRow, RelationshipRow, SectionRow, Sign
 from .bulk_source import Placed
 from .errors import IoTSenseError
 from .graph_edit import GraphEdit
+from .project import Project
 from .twin import Twin
 
 CHUNK = 50_000
@@ -122,4 +123,6 @@ class Structure:
 
     @staticmethod
     def _section(edit: GraphEdit, row: SectionRow) -> None:
-        edit.set_definition({**edit.view.definition, row.section: row.value})
+        sections = {**edit.view.definition, row.section: row.value}
+        Project.from_sections(sections)  # or a service could not start with it
+        edit.set_definition(sections)
