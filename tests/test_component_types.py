@@ -270,7 +270,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     (
         TYPES + line("{ id: c, type: pomp, type_version: 1 }"),
         [
-            "0.yaml:23:30: error: found `type_version`, which only an instance of one of `component_types` has;"
+            "0.yaml:23:30: warning: found `type_version`, which only an instance of one of `component_types` has;"
             " did you mean 'pump'?"
         ],
     ),
@@ -309,6 +309,16 @@ def test_a_mistake_is_told_with_its_place(text: str, expected: list[str]) -> Non
 def test_where_a_type_is_wrong_its_instances_are_not_blamed() -> None:
     found = mistakes(TYPES.replace("max_flow: { unit: l/min,", "max_flow: { unit: lmin,") + FORTY)
     assert found == ["0.yaml:11:25: error: 'lmin' is not a unit that is known here; did you mean 'l/min'?"]
+    wrong = types("name: a, sensors: [{ id: s, high: 3 }]", "name: pump, extends: a, sensors: [{ id: s, low: 5 }]")
+    assert mistakes(wrong + FORTY.replace('number: "${each}"', "")) == ["0.yaml:3:41: error: found low 5 above high 3"]
+
+
+def test_a_warning_about_a_type_hides_no_mistake_of_an_instance() -> None:
+    found = mistakes(TYPES.replace("plant/$", "${SITE}/$") + pump("parameters: { max_flow: 600 }"))
+    assert found == [
+        "0.yaml:14:54: warning: the variable SITE is not set",
+        "0.yaml:23:54: error: found the number 600, expected 500 l/min or less (max_flow of pump)",
+    ]
 
 
 # Versions

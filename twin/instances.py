@@ -95,7 +95,7 @@ class _Completion:
             if getattr(component, field):
                 message = f"found `{field}`, which only an instance of one of `component_types` has"
                 hint = nearest(component.type or "", self._library.names())
-                yield Problem((*path, field), message, hint, key=True)
+                yield Problem((*path, field), message, hint, "warning", key=True)
 
     def _sensors(self, type: EffectiveType, component: Component, id: str, twin: str, path: Path) -> Iterator[Problem]:
         written = {sensor.id: number for number, sensor in enumerate(component.sensors)}

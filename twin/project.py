@@ -110,9 +110,7 @@ def load_texts(
     findings += joining.findings + expansion.findings + substitution.findings + validation.findings
     project = validation.project
     if project is not None:
-        sound = not any(finding.path.startswith("component_types") for finding in findings)
-        instances = [*complete_instances(project)]
-        problems = [*(instances if sound else ()), *check_project(project, references=whole), *_files_of(project, base)]
+        problems = [*_kinds(project, findings), *check_project(project, references=whole), *_files_of(project, base)]
         findings += [_located(joining.tree, problem) for problem in problems]
     findings = in_order(findings)
     return None if has_errors(findings) else project, findings
@@ -123,11 +121,20 @@ def check_project(project: Project, *, references: bool = True) -> Iterator[Prob
     index = PlantIndex(project)
     yield from check_names(project)
     yield from check_sources(project)
-    yield from check_types(project)
     yield from check_plant(project, index, references)
     yield from check_relationship_types(project, index, references)
     if references:
         yield from check_references(project, index)
+
+
+def _kinds(project: Project, findings: Iterable[Finding]) -> Iterator[Problem]:
+    """Completes the instances of component types; where a type is wrong, they are not blamed for it."""
+    types = [*check_types(project)]
+    instances = [*complete_instances(project)]
+    wrong = any(each.severity == "error" and each.path.startswith("component_types") for each in findings)
+    yield from types
+    if not wrong and not any(problem.severity == "error" for problem in types):
+        yield from instances
 
 
 def _located(tree: TreeMapping, problem: Problem) -> Finding:

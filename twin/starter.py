@@ -63,6 +63,10 @@ digital_twins:
             joints: 6 # six values, shown as one list
             # source: "cell/arm1/joints" # bind an address at the source; left out, ids and names are compared
 
+    # Many of a kind: a type says once what each of them has, and one entry makes them all.
+    #   component_types: [{ name: pump, sensors: [{ id: flow, unit: l/min }] }]
+    #   components: [{ for_each: { range: [1, 40] }, id: "pump_${each}", type: pump }]
+
     relationships:
       - from: conveyor_1
         to: robot_arm_1
