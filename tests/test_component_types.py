@@ -253,7 +253,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         TYPES + pump("sensors: [{ id: power, high: -1 }]"),
-        ["0.yaml:23:40: error: the sensor power of pump does not fit here: found low 0 above high -1"],
+        ["0.yaml:23:40: error: 'power' of the sensors of pump does not fit here: found low 0 above high -1"],
     ),
     (
         TYPES + pump("without: [flov]"),
@@ -277,7 +277,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     (
         types('name: pump, sensors: [{ id: s, source: "${external_ids.sap}" }]') + pump(),
         [
-            "0.yaml:6:9: error: the sensor s of pump does not fit here: 'external_ids.sap' is not known here",
+            "0.yaml:6:9: error: 's' of the sensors of pump does not fit here: 'external_ids.sap' is not known here",
         ],
     ),
     (

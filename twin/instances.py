@@ -4,20 +4,25 @@ Their sensors are the type's, in the order of what the component itself says fir
 one value for all of them.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from .component_types import EffectiveType, Json, TypeLibrary
+from .component_types import FIELD_BY_FIELD, INHERITED, EffectiveType, Json, TypeLibrary
 from .define_project import Project
 from .define_twins import Component, DigitalTwin, Sensor
+from .define_types import Model
 from .errors import InvalidValueError, IoTSenseError
 from .finding import Path
 from .parameter_values import fit
 from .placeholders import fill
 from .plant_index import Problem
 from .suggestion import nearest
+
+INSTANCE_LISTS = tuple(field for field in INHERITED if field in Component.model_fields)
+"""What a component has itself; rules stay with the type, and reach the instances through the graph."""
 
 
 def complete_instances(project: Project) -> Iterator[Problem]:
@@ -67,7 +72,7 @@ def has_templates(value: Any) -> bool:
 class _Completion:
     def __init__(self, library: TypeLibrary) -> None:
         self._library = library
-        self._shared: dict[tuple[str, int, str], Sensor] = {}
+        self._shared: dict[tuple[str, str, int, str], Any] = {}
 
     def within(self, owner: DigitalTwin | Component, id: str, twin: str, path: Path) -> Iterator[Problem]:
         for number, component in enumerate(owner.components):
@@ -83,7 +88,9 @@ class _Completion:
             return
         yield from _parameters(type, component, path)
         yield from _left_out(type, component, path)
-        yield from self._sensors(type, component, id, twin, path)
+        namespace = names_of_instance(component, id, twin)
+        for field in INSTANCE_LISTS:
+            yield from self._items(field, type, component, namespace, path)
 
     def _no_instance(self, component: Component, path: Path) -> Iterator[Problem]:
         if component.type is not None and component.type in self._library:
@@ -97,46 +104,66 @@ class _Completion:
                 hint = nearest(component.type or "", self._library.names())
                 yield Problem((*path, field), message, hint, "warning", key=True)
 
-    def _sensors(self, type: EffectiveType, component: Component, id: str, twin: str, path: Path) -> Iterator[Problem]:
-        written = {sensor.id: number for number, sensor in enumerate(component.sensors)}
-        namespace = names_of_instance(component, id, twin)
-        sensors = list(component.sensors)
-        for sensor, item in type.sensors.items():
-            if sensor in component.without:
+    def _items(
+        self, field: str, type: EffectiveType, component: Component, namespace: Mapping[str, Any], path: Path
+    ) -> Iterator[Problem]:
+        """Completes a list of named items: what the instance says of an item comes first, the others follow."""
+        items = list(getattr(component, field))
+        written = {getattr(item, INHERITED[field]): number for number, item in enumerate(items)}
+        for name, item in type.items[field].items():
+            number = written.get(name)
+            if name in component.without and field == "sensors":
                 continue
-            number = written.get(sensor)
-            here: Path = (*path, "sensors") if number is None else (*path, "sensors", number)
-            own = None if number is None else component.sensors[number]
+            if number is not None and field not in FIELD_BY_FIELD:
+                continue
             try:
-                made = self._sensor(type, item.fields, own, namespace)
+                made = self._item(field, type, item.fields, None if number is None else items[number], namespace)
             except IoTSenseError as error:
-                yield Problem(here, f"the sensor {sensor} of {type.name} does not fit here: {error}")
+                here: Path = (*path, field) if number is None else (*path, field, number)
+                yield Problem(here, f"{name!r} of the {field} of {type.name} does not fit here: {error}")
                 continue
             if number is None:
-                sensors.append(made)
+                items.append(made)
             else:
-                sensors[number] = made
-        component.sensors = sensors
+                items[number] = made
+        setattr(component, field, items)
 
-    def _sensor(self, type: EffectiveType, fields: Json, own: Sensor | None, namespace: Mapping[str, Any]) -> Sensor:
-        key = (type.name, type.version, fields["id"])
+    def _item(
+        self, field: str, type: EffectiveType, fields: Json, own: Model | None, namespace: Mapping[str, Any]
+    ) -> Any:
+        key = (field, type.name, type.version, fields[INHERITED[field]])
         if own is None and key in self._shared:
             return self._shared[key]
         given = {} if own is None else own.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        made = sensor_of(_filled(fields, namespace) | given)
+        made = item_of(field, _filled(fields, namespace) | given)
         if own is None and not has_templates(fields):
             self._shared[key] = made
         return made
 
 
-def sensor_of(fields: Json) -> Sensor:
-    """A sensor from JSON. Raises InvalidValueError with the first thing that does not fit."""
+@functools.cache
+def _adapter(field: str) -> TypeAdapter[Any]:
+    (kind,) = get_args(Component.model_fields[field].annotation)
+    return TypeAdapter(kind)
+
+
+def item_of(field: str, fields: Json) -> Any:
+    """An item of a component's list, such as a sensor, from JSON.
+
+    Raises InvalidValueError with the first thing that does not fit.
+    """
     try:
-        return Sensor.model_validate(fields)
+        return _adapter(field).validate_python(fields)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise InvalidValueError(f"{place}: {first['msg']}" if place else first["msg"]) from None
+
+
+def sensor_of(fields: Json) -> Sensor:
+    """A sensor from JSON. Raises InvalidValueError with the first thing that does not fit."""
+    sensor: Sensor = item_of("sensors", fields)
+    return sensor
 
 
 def _parameters(type: EffectiveType, component: Component, path: Path) -> Iterator[Problem]:
