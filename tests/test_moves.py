@@ -15,6 +15,7 @@ from iotsense.twin.graph import Graph
 from iotsense.twin.graph_edit import GraphEdit
 from iotsense.twin.model import Level, Origin
 from iotsense.twin.plan import plan
+from iotsense.twin.times import now_ns
 from iotsense.twin.twin import Twin
 
 PLANT = """\
@@ -59,9 +60,15 @@ class Plant:
         say(self.twin, id, (0, 10.0), (1, 200.0))
         settle(self.monitor)
 
+    def say_now(self, id: str, *values: float) -> None:
+        """Readings of this moment, which a rule judges that was applied just before."""
+        now = (now_ns() - T0) / S
+        say(self.twin, id, *((now + number / 1000, value) for number, value in enumerate(values)))
+        settle(self.monitor)
+
     def history(self, id: str) -> list[float]:
         signal = index(self.twin, id)
-        return self.twin.history(signal, T0, T0 + 1000 * S).value.tolist()
+        return self.twin.history(signal, T0, now_ns() + S).value.tolist()
 
     def arrows(self) -> set[tuple[str, str, str]]:
         graph = self.twin.graph
@@ -173,8 +180,7 @@ def test_a_sensor_that_its_type_renames_for_all_instances(plant_1: Plant) -> Non
     )
     with_version = by_type.replace("extends: machine", "extends: machine\n    version: 2")
     plant_1.apply(with_version, PLANT)
-    say(plant_1.twin, "pump_1.flow", (3, 10.0), (4, 200.0))
-    settle(plant_1.monitor)
+    plant_1.say_now("pump_1.flow", 10.0, 200.0)
     (open_before,) = plant_1.monitor.anomalies()
     renamed = with_version.replace("version: 2", "version: 3").replace(
         "{ id: flow,", "{ id: outflow, moved_from: flow,"
@@ -232,9 +238,8 @@ def test_a_free_word_that_becomes_a_type(tmp_path: Path) -> None:
     assert plant.monitor.anomalies() == []
     plant.apply(TYPES, PLANT)
     assert plant.history("pump_1.flow") == [10.0, 200.0]
-    say(plant.twin, "pump_1.flow", (2, 201.0))
-    settle(plant.monitor)
-    assert [anomaly.onset for anomaly in plant.monitor.anomalies()] == [T0 + 2 * S]
+    plant.say_now("pump_1.flow", 201.0)
+    assert [anomaly.data["value"] for anomaly in plant.monitor.anomalies()] == [201.0]
     plant.close()
 
 
