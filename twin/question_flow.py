@@ -22,7 +22,8 @@ class Flow:
 
     An arrow belongs to a group of its target (`supply`) and of its source (`outlet`): those that carry one `material`;
     one of each group is enough to go on. UNCOUNTED are arrows that bring back what came from their target before
-    (rework, pallets): they cannot keep it supplied, and, seen from the end of the line, are no way out.
+    (rework, pallets): they cannot keep it supplied, and, seen from the end of the line, are no way out. `feeders` and
+    `consumers` are the others among `inputs` and `outputs`.
     """
 
     keys: list[int]
@@ -37,6 +38,8 @@ class Flow:
     outlet: list[int]
     supply_size: list[int]
     outlet_size: list[int]
+    feeders: list[list[int]]
+    consumers: list[list[int]]
     gauges: Gauges
 
 
@@ -70,6 +73,8 @@ def flow_around(graph: Graph, keys: Iterable[int]) -> Flow:
         outlet,
         supply_size,
         outlet_size,
+        [[n for n in each if supply[n] != UNCOUNTED] for each in inputs],
+        [[n for n in each if outlet[n] != UNCOUNTED] for each in outputs],
         Gauges.of(graph, stations),
     )
 

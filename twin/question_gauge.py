@@ -20,6 +20,7 @@ RATE = ("rate", "throughput")
 CYCLE_TIME = ("cycle_time", "ideal_cycle_time")
 LEVEL = ("level", "fill", "fill_level")
 LEVEL_SIGNAL = "level_signal"
+_COUNT, _SECONDS, _PER_SECOND = {"count": 1.0}, {"s": 1.0}, {"count/s": 1.0, "1/s": 1.0}
 _SIGNALS = frozenset({*RATE, *CYCLE_TIME, *LEVEL})
 
 
@@ -56,18 +57,18 @@ class Gauges:
 
     def _add(self, graph: Graph, station: int, node: Node, kinds: Kinds) -> None:
         given = Parameters(node, kinds)
-        capacity = given.number(CAPACITY, {"count": 1.0})
+        capacity = given.number(CAPACITY, _COUNT)
         self.capacity.append(capacity)
         self.buffer.append(capacity is not None or kinds.is_a(node, BUFFER))
-        self.rate.append(given.number(RATE, {"count/s": 1.0, "1/s": 1.0}) or given.per_cycle() or None)
+        self.rate.append(given.number(RATE, _PER_SECOND) or given.per_cycle() or None)
         named = given.values.get(LEVEL_SIGNAL)
         signals = _signals(graph, node, named if isinstance(named, str) else None)
         if not signals:
             return
-        self._add_live(self.rates, station, signals, RATE, {"count/s": 1.0, "1/s": 1.0})
-        self._add_live(self.cycles, station, signals, CYCLE_TIME, {"s": 1.0})
+        self._add_live(self.rates, station, signals, RATE, _PER_SECOND)
+        self._add_live(self.cycles, station, signals, CYCLE_TIME, _SECONDS)
         # A share such as percent is one of the capacity; without that it tells nothing.
-        contents = {"count": 1.0} if capacity is None else {"count": 1.0, "one": capacity}
+        contents = _COUNT if capacity is None else {"count": 1.0, "one": capacity}
         self._add_live(self.levels, station, signals, (LEVEL_SIGNAL, *LEVEL), contents)
 
     @staticmethod
@@ -105,22 +106,22 @@ def _values(instant: Instant, live: list[Live]) -> list[float | None]:
 
 def _signals(graph: Graph, node: Node, level: str | None) -> dict[str, Signal]:
     """The numeric signals of a node that may tell something, by name; `level` is the one that a parameter names."""
+    nodes, signals, of_node = graph.node_map, graph.signal_map, graph.signals_by_node
+    wanted = _SIGNALS if level is None else _SIGNALS | {level}
     found: dict[str, Signal] = {}
     for child in graph.children_map.get(node.key, ()):
-        sensor = graph.node_map[child]
-        if sensor.level is Level.SENSOR:
-            for name in (sensor.short_id, sensor.name):
-                if name in _SIGNALS or name == level:
-                    _take(found, name, level, graph.signal_of(child, VALUE))
-    for signal in graph.signals_of(node.key):
-        if signal.name in _SIGNALS or signal.name == level:
-            _take(found, signal.name, level, signal)
-    return found
-
-
-def _take(found: dict[str, Signal], name: str, level: str | None, signal: Signal | None) -> None:
-    if signal is not None and signal.data_type in (None, DataType.NUMBER):
-        found[LEVEL_SIGNAL if name == level else name] = signal
+        sensor = nodes[child]
+        name = sensor.name if sensor.name in wanted else sensor.short_id
+        if name in wanted and sensor.level is Level.SENSOR and (signal := graph.signal_of(child, VALUE)):
+            found[name] = signal
+    for index in of_node.get(node.key, ()):
+        if signals[index].name in wanted:
+            found[signals[index].name] = signals[index]
+    return {
+        LEVEL_SIGNAL if name == level else name: signal
+        for name, signal in found.items()
+        if signal.data_type in (None, DataType.NUMBER)
+    }
 
 
 def _scale(unit: str | None, kinds: dict[str, float]) -> float | None:
@@ -168,7 +169,7 @@ class Parameters:
         except InvalidValueError:
             return None
         if isinstance(self.values[name], int | float):
-            seconds = self._quantity(name, {"s": 1.0})
+            seconds = self._quantity(name, _SECONDS)
         return 1.0 / seconds if seconds else None
 
     def _quantity(self, name: str, wanted: dict[str, float]) -> float | None:

@@ -202,7 +202,7 @@ class Fronts:
         if flow.gauges.buffer[station]:
             if flow.supply[arrow] != UNCOUNTED:
                 stock = self._stocks.of(station)
-                stock.lose_feeder(other, self._stocks.flow(station, arrow), time)
+                stock.lose_feeder(other, self._stocks.given[arrow], time)
                 self._look_ahead(stock)
         elif self._was_last(self._supplies, flow.supply[arrow], station, other, time):
             self._stands(station, Outcome.STARVES, time, other)
@@ -218,7 +218,7 @@ class Fronts:
         if flow.gauges.buffer[station]:
             if flow.outlet[arrow] != UNCOUNTED:
                 stock = self._stocks.of(station)
-                stock.lose_consumer(other, self._stocks.flow(station, arrow), time)
+                stock.lose_consumer(other, self._stocks.taken[arrow], time)
                 self._look_ahead(stock)
         elif self._was_last(self._outlets, flow.outlet[arrow], station, other, time):
             self._stands(station, Outcome.BLOCKS, time, other)

@@ -95,7 +95,10 @@ def _duration(content: float, pace: float) -> float:
 
 
 class Stocks:
-    """The buffers that a front has come to; arrows and stations are the flow's numbers."""
+    """The buffers that a front has come to; arrows and stations are the flow's numbers.
+
+    `given` and `taken` are what each arrow brings to a buffer, and takes from one [parts/s].
+    """
 
     def __init__(self, instant: Instant, flow: Flow, fill: float, assumptions: Assumptions) -> None:
         self._flow = flow
@@ -104,23 +107,19 @@ class Stocks:
         self._paces = flow.gauges.paces(instant)
         self._contents = flow.gauges.contents(instant)
         self._stocks: dict[int, Stock] = {}
-        self._flows: dict[int, float] = {}
+        self.given: dict[int, float] = {}
+        self.taken: dict[int, float] = {}
 
     def of(self, station: int) -> Stock:
         """The buffer, as it is before the first front comes to it."""
         stock = self._stocks.get(station)
         if stock is None:
             level, capacity = self._content(station)
-            feeders = [arrow for arrow in self._flow.inputs[station] if self._flow.supply[arrow] != UNCOUNTED]
-            consumers = [arrow for arrow in self._flow.outputs[station] if self._flow.outlet[arrow] != UNCOUNTED]
+            feeders, consumers = self._flow.feeders[station], self._flow.consumers[station]
             inflow, outflow = self._paces_around(station, feeders, consumers)
             stock = Stock(station, level, capacity, len(feeders), len(consumers), inflow, outflow)
             self._stocks[station] = stock
         return stock
-
-    def flow(self, station: int, arrow: int) -> float:
-        """What an arrow brings to a buffer or takes from it [parts/s]."""
-        return self._flows[arrow if self._flow.target[arrow] == station else ~arrow]
 
     def _content(self, station: int) -> tuple[float, float]:
         key = self._flow.keys[station]
@@ -138,15 +137,17 @@ class Stocks:
     def _paces_around(self, station: int, feeders: list[int], consumers: list[int]) -> tuple[float, float]:
         """The paces at which all feeders deliver and all consumers take; notes each arrow's part in it."""
         flow = self._flow
-        given = [self._share(arrow, flow.source[arrow], flow.outlet, flow.outlet_size) for arrow in feeders]
-        taken = [self._share(arrow, flow.target[arrow], flow.supply, flow.supply_size) for arrow in consumers]
+        given = [self._share(flow.source[n], _ways(flow.outlet[n], flow.outlet_size), down=False) for n in feeders]
+        taken = [self._share(flow.target[n], _ways(flow.supply[n], flow.supply_size), down=True) for n in consumers]
         if None in given or None in taken:
             given, taken = self._completed(station, given, taken)
+        inflow = outflow = 0.0
         for arrow, pace in zip(feeders, given, strict=True):
-            self._flows[arrow] = pace or 0.0
+            self.given[arrow] = pace or 0.0
+            inflow += pace or 0.0
         for arrow, pace in zip(consumers, taken, strict=True):
-            self._flows[~arrow] = pace or 0.0  # an arrow from buffer to buffer is looked at from both of its ends
-        inflow, outflow = sum(pace or 0.0 for pace in given), sum(pace or 0.0 for pace in taken)
+            self.taken[arrow] = pace or 0.0
+            outflow += pace or 0.0
         if not inflow and not outflow:
             self._assumptions.add("no pace is known around it; its content does not count", flow.keys[station])
         return inflow, outflow
@@ -162,16 +163,15 @@ class Stocks:
             self._assumptions.add(text, self._flow.keys[station])
         return _filled(given, own or known_out or known_in), _filled(taken, own or known_in or known_out)
 
-    def _share(self, arrow: int, neighbour: int, group: list[int], sizes: list[int]) -> float | None:
-        """A neighbour's pace by this arrow; one that does not tell has that of those behind it."""
+    def _share(self, neighbour: int, ways: int, *, down: bool) -> float | None:
+        """A neighbour's pace by one of its ways; one that does not tell has that of those behind it."""
         pace = self._paces[neighbour]
         if pace is None:
-            pace = self._beyond(neighbour, down=group is self._flow.supply)
-        rivals = sizes[group[arrow]] if group[arrow] != UNCOUNTED else 1
-        if pace is None or rivals == 1:
+            pace = self._beyond(neighbour, down=down)
+        if pace is None or ways == 1:
             return pace
         self._assumptions.add("takes or gives evenly by its several ways", self._flow.keys[neighbour])
-        return pace / rivals
+        return pace / ways
 
     def _beyond(self, station: int, *, down: bool) -> float | None:
         """The paces of the nearest stations behind it that tell one, each counted once."""
@@ -188,6 +188,10 @@ class Stocks:
                 else:
                     found.append(pace)
         return sum(found) if found else None
+
+
+def _ways(group: int, sizes: list[int]) -> int:
+    return 1 if group == UNCOUNTED else sizes[group]
 
 
 def _filled(paces: list[float | None], whole: float) -> list[float | None]:
