@@ -5,6 +5,7 @@ here from the journal alone, row by row, in the plainest Python there is.
 """
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -29,6 +30,8 @@ from iotsense.twin.twin import StoreOptions, Twin
 PATIENCE = 60.0
 S = 1_000_000_000
 SIGNALS = 5
+NOT_A_NUMBER = -1e9
+ODD = (math.nan, math.inf, -math.inf, -0.0, 5e-324, 1e300)
 Version = tuple[float, int, int]
 """value, quality, recorded"""
 
@@ -52,7 +55,8 @@ class Oracle:
                 columns = (batch.signal, batch.time, batch.value, batch.quality)
                 for signal, at, value, quality in zip(*(c.tolist() for c in columns), strict=True):
                     # By `recorded`: of two in one commit the later stays.
-                    self.versions.setdefault((signal, at), {})[entry.recorded] = (value, quality, entry.recorded)
+                    version = (comparable(value), quality, entry.recorded)
+                    self.versions.setdefault((signal, at), {})[entry.recorded] = version
 
     def rows(self, signal: int, start: int, end: int, known_at: int | None) -> list[tuple[int, Version]]:
         found = []
@@ -68,16 +72,21 @@ class Oracle:
         return [(signal, *rows[-1]) for signal, rows in newest if rows]
 
 
+def comparable(value: float) -> float:
+    """Not a number stands for itself here."""
+    return NOT_A_NUMBER if math.isnan(value) else value
+
+
 def listed(found: Recorded) -> list[tuple[int, Version]]:
     columns = (found.time, found.value, found.quality, found.recorded)
-    return [(at, (value, q, r)) for at, value, q, r in zip(*(c.tolist() for c in columns), strict=True)]
+    return [(at, (comparable(value), q, r)) for at, value, q, r in zip(*(c.tolist() for c in columns), strict=True)]
 
 
 def listed_with_signal(found: Recorded) -> list[tuple[int, int, Version]]:
     return [(signal, *row) for signal, row in zip(found.signal.tolist(), listed(found), strict=True)]
 
 
-def disorder(draw: random.Random, start: int, commits: int) -> Iterator[ReadingBatch]:
+def disorder(draw: random.Random, start: int, commits: int, odd: float = 0.1) -> Iterator[ReadingBatch]:
     """Batches in which readings are late, corrected, doubled, bad, and closer together than a microsecond."""
     seen: list[tuple[int, int]] = []
     for number in range(commits):
@@ -91,7 +100,8 @@ def disorder(draw: random.Random, start: int, commits: int) -> Iterator[ReadingB
             else:
                 signal, at = draw.randrange(SIGNALS), start + number * S + draw.randint(0, S)
             seen.append((signal, at))
-            rows.append((signal, at, round(draw.gauss(20, 5), 2), draw.choice((192, 192, 192, 64, 0))))
+            value = draw.choice(ODD) if draw.random() < odd else round(draw.gauss(20, 5), 2)
+            rows.append((signal, at, value, draw.choice((192, 192, 192, 64, 0))))
         yield ReadingBatch.of(*(list(column) for column in zip(*rows, strict=True)))
 
 

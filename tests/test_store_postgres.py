@@ -9,7 +9,16 @@ import numpy as np
 import psycopg
 import pytest
 from database_fixtures import PASSWORD, PostgreSQL
-from history_store_contract import HistoryStoreContract, Oracle, S, check, disorder, following, plant, until
+from history_store_contract import (
+    HistoryStoreContract,
+    Oracle,
+    S,
+    check,
+    disorder,
+    following,
+    plant,
+    until,
+)
 
 from iotsense.twin.batch import ReadingBatch
 from iotsense.twin.entry import EventDraft
@@ -193,11 +202,11 @@ async def test_rollups_are_what_the_readings_say_late_ones_too(
     now = now_ns()
     start = now - 3 * DAY
     async with following(twin, store) as followed:
-        for batch in disorder(draw, start, 40):
+        for batch in disorder(draw, start, 40, odd=0.0):
             twin.apply(batch)
         await followed.settled()
         await store.keep_house(now, 20.0)
-        for batch in disorder(draw, start, 20):
+        for batch in disorder(draw, start, 20, odd=0.0):
             twin.apply(batch)  # into hours that have their roll-ups already
         twin.apply(ReadingBatch.of([0] * 60, now - DAY + np.arange(60) * 3 * S, np.arange(60.0)))
         await followed.settled()
@@ -239,7 +248,7 @@ async def test_tables_go_down_one_version_and_up_again(
     store = make_store(postgresql_server, **ROLLED)
     now = now_ns()
     async with following(twin, store) as followed:
-        for batch in disorder(draw, now - DAY, 20):
+        for batch in disorder(draw, now - DAY, 20, odd=0.0):
             twin.apply(batch)
         await followed.settled()
         await store.keep_house(now, 20.0)

@@ -6,15 +6,18 @@ from pathlib import Path
 import psycopg
 import pytest
 import yaml
-from database_fixtures import PASSWORD, PostgreSQL
+from database_fixtures import ORGANIZATION, PASSWORD, TOKEN, InfluxDB, PostgreSQL
 from history_store_contract import following
+from influxdb_client import InfluxDBClient
 from service_fixtures import PLANT
 
 from iotsense.twin.apply_definition import apply_plan
 from iotsense.twin.batch import ReadingBatch
 from iotsense.twin.define_project import Project
 from iotsense.twin.entry import EventDraft
+from iotsense.twin.influx_server import InfluxAddress
 from iotsense.twin.plan import plan
+from iotsense.twin.store_influx import InfluxStore
 from iotsense.twin.store_postgres import PostgresAddress, PostgresStore
 from iotsense.twin.times import now_ns
 from iotsense.twin.twin import Twin
@@ -63,3 +66,17 @@ async def test_the_sql_runs_and_finds_something(tmp_path: Path, postgresql_serve
             with psycopg.connect(f"{postgresql_server.url}/{database}", user="plant", password=PASSWORD) as connection:
                 for sql in blocks("sql"):
                     assert connection.execute(sql.encode()).fetchall(), sql
+
+
+@pytest.mark.needs("influxdb")
+async def test_the_flux_runs_and_finds_something(tmp_path: Path, influxdb_server: InfluxDB) -> None:
+    assert len(blocks("flux")) == 2
+    bucket = influxdb_server.bucket()
+    store = InfluxStore("influxdb", InfluxAddress(influxdb_server.url, bucket, ORGANIZATION, lambda: TOKEN))
+    with Twin.open(tmp_path / "data") as twin:
+        fill(twin)
+        async with following(twin, store) as followed:
+            await followed.settled()
+            with InfluxDBClient(influxdb_server.url, TOKEN, org=ORGANIZATION) as user:
+                for flux in blocks("flux"):
+                    assert user.query_api().query(flux.replace('"iotsense"', f'"{bucket}"')), flux

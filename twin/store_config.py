@@ -1,8 +1,8 @@
 """Which external stores a plant has, as its definition says, and how they are reached.
 
-What the definition leaves out of user, password and token comes from the environment: IOTSENSE_STORAGE_USERNAME,
-IOTSENSE_STORAGE_PASSWORD, IOTSENSE_STORAGE_TOKEN; then from what the database's own programs read (PGUSER, PGPASSWORD,
-PGPASSFILE; INFLUX_TOKEN, INFLUX_ORG).
+What the definition leaves out of user, password, token and organisation comes from the environment:
+IOTSENSE_STORAGE_USERNAME, IOTSENSE_STORAGE_PASSWORD, IOTSENSE_STORAGE_TOKEN, IOTSENSE_STORAGE_ORGANIZATION; then from
+what the database's own programs read (PGUSER, PGPASSWORD, PGPASSFILE; INFLUX_TOKEN, INFLUX_ORG).
 """
 
 import os
@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 from .define_config import Storage
 from .errors import InvalidValueError, StoreRefusedError
+from .influx_server import InfluxAddress
 from .store import HistoryStore
+from .store_influx import InfluxStore
 from .store_postgres import PostgresAddress, PostgresStore
 from .substitution import reveal
 
@@ -31,10 +33,25 @@ def store_address(storage: Storage) -> str:
 
 
 def history_store(storage: Storage, env: Mapping[str, str] = os.environ) -> HistoryStore:
-    """The store that the section describes; one whose secret is missing says so when it is opened."""
+    """The external store that the section describes; one whose secret is missing says so when it is opened."""
     if storage.type in _POSTGRES:
         return PostgresStore(storage.type, _postgres(storage, env))
-    raise StoreRefusedError(f"storage of type {storage.type} is no external store")
+    return InfluxStore(storage.type, _influx(storage, env))
+
+
+def _influx(storage: Storage, env: Mapping[str, str]) -> InfluxAddress:
+    host, port = _host_and_port(storage)
+    secure = storage.tls or (storage.url or "").startswith("https:")
+    return InfluxAddress(
+        url=f"{'https' if secure else 'http'}://{host}:{port}",
+        bucket=_database(storage),
+        organization=storage.organization
+        or env.get("IOTSENSE_STORAGE_ORGANIZATION")
+        or env.get("INFLUX_ORG")
+        or "iotsense",
+        token=lambda: secret(storage.token, "IOTSENSE_STORAGE_TOKEN", env) or env.get("INFLUX_TOKEN"),
+        retention=storage.retention,
+    )
 
 
 def _postgres(storage: Storage, env: Mapping[str, str]) -> PostgresAddress:
