@@ -18,6 +18,7 @@ CODES: tuple[tuple[type[errors.IoTSenseError], str], ...] = (
     (errors.AmbiguousIdError, "AMBIGUOUS"),
     (errors.NotFoundError, "NOT_FOUND"),
     (errors.InvalidValueError, "INVALID_VALUE"),
+    (errors.NotYetError, "NOT_YET"),
     (errors.ConflictError, "CONFLICT"),
     (errors.OverloadedError, "OVERLOADED"),
     (errors.StorageFullError, "STORAGE_FULL"),

@@ -148,7 +148,7 @@ class Node(NodeQuestions):
         """What happened to this very node, the newest first."""
         check_first(first)
         found = await asyncio.to_thread(
-            self.view.twin.events, limit=first, node=self.record.key, kind=kind, newest_first=True
+            self.view.plant.events, limit=first, node=self.record.key, kind=kind, newest_first=True
         )
         return [Event.of(self.view, event) for event in found]
 
@@ -204,7 +204,7 @@ def _all_anomalies(view: View) -> list[model.Event]:
     """The last anomalies, open and cleared, each as it was last told, the newest first."""
     limit = _TELLING_OF_ONE * MOST_EVENTS
     latest: dict[str, model.Event] = {}
-    for event in view.twin.events(kind=ANOMALY, limit=limit, newest_first=True):
+    for event in view.plant.events(kind=ANOMALY, limit=limit, newest_first=True):
         latest.setdefault(event.identity or str(event.seq), event)
     for event in view.open_anomalies:
         latest.setdefault(event.identity or str(event.seq), event)

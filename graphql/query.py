@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from itertools import islice
 
 import strawberry
-from strawberry.types import Info
 
 from ..twin import model
 from ..twin.errors import InvalidValueError
 from ..twin.model import Level
-from .context import Request
+from ..twin.times import now_ns
 from .event_type import Anomaly, Event
 from .field import field
 from .graph_query import GraphQuery
+from .moment import Ask, plant_field
 from .node_type import Node, Relationship, check_first
 from .scalars import Long
 from .service_type import Service, Source
@@ -22,7 +22,6 @@ from .view import View
 from .words import HealthStatus
 
 MOST_NODES = 500
-Ask = Info[Request, None]
 
 
 @strawberry.type(description="Where a page ends, and whether there is more.")
@@ -40,28 +39,25 @@ class NodePage:
 
 @strawberry.type
 class Query(GraphQuery):
-    @field
-    def twin(self, info: Ask, id: strawberry.ID) -> Node | None:
+    @plant_field
+    def twin(self, view: View, id: strawberry.ID) -> Node | None:
         """A twin: a line, or an area that holds components itself."""
-        view = View(info.context)
         return Node.of(view, view.twin_node(id))
 
-    @field
-    def twins(self, info: Ask) -> list[Node]:
+    @plant_field
+    def twins(self, view: View) -> list[Node]:
         """All twins."""
-        view = View(info.context)
         return [Node.of(view, node) for node in view.graph.twins()]
 
-    @field
-    def node(self, info: Ask, id: strawberry.ID) -> Node | None:
+    @plant_field
+    def node(self, view: View, id: strawberry.ID) -> Node | None:
         """The node of this id, or of this ending of an id where only one has it."""
-        view = View(info.context)
         return Node.of(view, view.find(id))
 
-    @field
+    @plant_field
     def nodes(
         self,
-        info: Ask,
+        view: View,
         level: list[Level] | None = None,
         type: str | None = None,
         health: list[HealthStatus] | None = None,
@@ -72,7 +68,6 @@ class Query(GraphQuery):
     ) -> NodePage:
         """Nodes in the order in which they came, narrowed by what is given; 100 unless told."""
         check_first(first, MOST_NODES)
-        view = View(info.context)
         start = _cursor(after)
         given = view.graph.nodes() if ids is None else iter([view.find(id) for id in ids])
         found = [node for node in given if _fits(node, level, type, search)]
@@ -85,29 +80,26 @@ class Query(GraphQuery):
             nodes=shown, total_count=len(found), page_info=PageInfo(end_cursor=end, has_next_page=len(page) > first)
         )
 
-    @field
-    def signal(self, info: Ask, id: strawberry.ID) -> Signal | None:
+    @plant_field
+    def signal(self, view: View, id: strawberry.ID) -> Signal | None:
         """A signal: line.component.sensor, component.speed, component.health ..."""
-        view = View(info.context)
         return Signal.of(view, view.graph.find_signal(id))
 
-    @field
-    def relationships(self, info: Ask, type: str | None = None) -> list[Relationship]:
+    @plant_field
+    def relationships(self, view: View, type: str | None = None) -> list[Relationship]:
         """All relationships, of one type if told."""
-        view = View(info.context)
         return [Relationship.of(view, arrow, arrow.target) for arrow in view.graph.relationships(type)]
 
-    @field
-    def anomalies(self, info: Ask, first: int = 100) -> list[Anomaly]:
+    @plant_field
+    def anomalies(self, view: View, first: int = 100) -> list[Anomaly]:
         """Anomalies that are open now, the newest first."""
         check_first(first)
-        view = View(info.context)
         return [Anomaly.of(view, event) for event in view.open_anomalies[:first]]
 
-    @field
+    @plant_field
     async def events(
         self,
-        info: Ask,
+        view: View,
         after: Long = Long(0),  # noqa: B008
         first: int = 100,
         node: strawberry.ID | None = None,
@@ -116,10 +108,9 @@ class Query(GraphQuery):
     ) -> list[Event]:
         """The log of events behind the number `after`, oldest first unless told."""
         check_first(first)
-        view = View(info.context)
         key = None if node is None else view.find(node).key
         found = await asyncio.to_thread(
-            view.twin.events, int(after), first, node=key, kind=kind, newest_first=newest_first
+            view.plant.events, int(after), first, node=key, kind=kind, newest_first=newest_first
         )
         return [Event.of(view, event) for event in found]
 
@@ -131,7 +122,7 @@ class Query(GraphQuery):
     @field
     def service(self, info: Ask) -> Service:
         """The running service."""
-        return Service.of(info.context.service, View(info.context).now)
+        return Service.of(info.context.service, now_ns())
 
 
 def _fits(node: model.Node, levels: list[Level] | None, type: str | None, search: str | None) -> bool:

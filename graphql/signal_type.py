@@ -88,7 +88,7 @@ class Signal:
     @field
     def labels(self) -> list[str]:
         """The texts that it may show."""
-        return list(self.view.twin.labels(self.signal.index))
+        return list(self.view.plant.labels(self.signal.index))
 
     @field
     def value(self) -> Value | None:
@@ -116,7 +116,7 @@ class Signal:
     @field
     def stale(self) -> bool:
         """Whether it has been silent for longer than its expected interval."""
-        return self.view.twin.is_stale(self.signal.index)
+        return self.view.plant.is_stale(self.signal.index)
 
     @field
     async def history(
@@ -140,7 +140,7 @@ class Signal:
         return self.view.reading(self.signal)
 
     def _history(self, start: int, end: int, points: int) -> History:
-        rows = self.view.twin.history(self.signal.index, start, end, points)
+        rows = self.view.plant.history(self.signal.index, start, end, points)
         return History(
             time=TimeColumn(times(rows.time)),
             value=ValueColumn(self._values(rows)),
@@ -154,7 +154,7 @@ class Signal:
         )
 
     def _values(self, rows: Rows) -> list[float | int | str | bool | None]:
-        if not self.view.twin.labels(self.signal.index):
+        if not self.view.plant.labels(self.signal.index):
             return list(numbers(rows.value))
         # The mean of codes means nothing: a bucket has a text only where it had no other.
         codes = zip(rows.low.tolist(), rows.high.tolist(), strict=True)
@@ -176,7 +176,7 @@ class StateEntry:
     @field
     def value(self) -> Value | None:
         """The latest value, or the list of them; null without a reading."""
-        state = self.view.twin.state.snapshot(_indexes(self.members))
+        state = self.view.plant.snapshot(_indexes(self.members))
         if (state.time == NEVER).all():
             return None
         values = [self.view.shown(s, v) for s, v in zip(self.members, state.value.tolist(), strict=True)]
@@ -185,20 +185,20 @@ class StateEntry:
     @field
     def time(self) -> Time | None:
         """When the latest value was so; of a list the latest time."""
-        time = int(self.view.twin.state.snapshot(_indexes(self.members)).time.max())
+        time = int(self.view.plant.snapshot(_indexes(self.members)).time.max())
         return None if time == NEVER else Time(time)
 
     @field
     def quality(self) -> QualityWord | None:
         """Of a list the worst."""
-        state = self.view.twin.state.snapshot(_indexes(self.members))
+        state = self.view.plant.snapshot(_indexes(self.members))
         known = state.quality[state.time != NEVER]
         return QualityWord.of(int(known.min())) if len(known) else None
 
     @field
     def stale(self) -> bool:
         """Whether any of it has been silent for longer than expected."""
-        return any(self.view.twin.is_stale(signal.index) for signal in self.members)
+        return any(self.view.plant.is_stale(signal.index) for signal in self.members)
 
 
 def _indexes(signals: list[model.Signal]) -> NDArray[np.int32]:

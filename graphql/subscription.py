@@ -143,8 +143,8 @@ class _Wanted:
 
 async def _batch(request: Request, indexes: NDArray[np.int32], *, whole: bool = False) -> StateBatch:
     view = View(request, Budget())
-    seq = view.twin.last_seq
-    state = view.twin.state.snapshot(indexes)
+    seq = request.service.twin.last_seq
+    state = view.plant.snapshot(indexes)
     members = [view.graph.signal_map[index] for index in indexes.tolist()]
     if len(indexes) > INLINE_ROWS:
         columns = await asyncio.to_thread(_columns, view, members, indexes, state)

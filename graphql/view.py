@@ -7,27 +7,26 @@ import numpy as np
 
 from ..analytics.anomalies import ANOMALY, Anomaly
 from ..analytics.health import health_score, health_status
+from ..twin.as_of import AsOf
 from ..twin.errors import NotFoundError
 from ..twin.graph import HEALTH, Graph
 from ..twin.live import STALE
 from ..twin.model import DataType, Event, Level, Node, Signal
 from ..twin.state import Reading
-from ..twin.times import now_ns
-from ..twin.twin import Twin
 from .context import Budget, Request
 from .scalars import finite
 from .words import HealthStatus
 
 
 class View:
-    """A revision of the graph with its live state; made anew for every answer."""
+    """A revision of the graph with its state, now or as of an instant; made anew for every answer."""
 
-    def __init__(self, request: Request, budget: Budget | None = None) -> None:
+    def __init__(self, request: Request, budget: Budget | None = None, plant: AsOf | None = None) -> None:
         self.request = request
-        self.twin: Twin = request.service.twin
-        self.graph: Graph = self.twin.graph
+        self.plant: AsOf = plant or request.service.twin.as_of()
+        self.graph: Graph = self.plant.graph
         self.budget = budget or request.budget
-        self.now = now_ns()
+        self.now = self.plant.now
 
     # Values
 
@@ -39,26 +38,26 @@ class View:
             return value != 0
         if signal.data_type is DataType.NUMBER and not signal.labels:
             return finite(value)
-        text = self.twin.label(signal.index, value)
+        text = self.plant.label(signal.index, value)
         return finite(value) if text is None else text
 
     def reading(self, signal: Signal) -> Reading | None:
         """The signal's latest reading."""
-        return self.twin.state.read(signal.index)
+        return self.plant.read(signal.index)
 
     # What is open
 
     @cached_property
     def open_anomalies(self) -> list[Event]:
         """All open anomalies, the newest first."""
-        found = self.twin.open_events(ANOMALY)
+        found = self.plant.open_events(ANOMALY)
         return sorted(found, key=lambda event: (event.time, event.seq), reverse=True)
 
     @cached_property
     def silent_below(self) -> Counter[int]:
         """How many signals are silent at or below a node, by its key."""
         count: Counter[int] = Counter()
-        for event in self.twin.open_events(STALE):
+        for event in self.plant.open_events(STALE):
             if event.node is not None and event.node in self.graph.node_map:
                 count.update([event.node, *(node.key for node in self.graph.ancestors(event.node))])
         return count
@@ -97,7 +96,7 @@ class View:
 
     def _sensor_score(self, node: Node) -> float | None:
         indexes = {signal.index for signal in self.graph.signals_of(node.key)}
-        if not any(self.twin.state.read(index) for index in indexes):
+        if not any(self.plant.read(index) for index in indexes):
             return None
         return health_score(Anomaly.of(e) for e in self.open_anomalies if e.data.get("signal") in indexes)
 

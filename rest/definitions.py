@@ -21,6 +21,7 @@ from .answer import json_answer
 from .body import json_body
 from .context import Context
 from .endpoint import JSON, PREFIX, Answer, Body, Endpoint
+from .moment import moment
 
 YAML = "application/yaml"
 
@@ -68,8 +69,7 @@ _decode = msgspec.json.Decoder(Documents).decode
 
 async def definitions(context: Context, request: Request) -> Response:
     """The applied sections."""
-    query.only(request)
-    graph = context.twin.graph
+    graph = (await moment(context, request)).graph
     notices = context.health().get("notices", [])
     return json_answer(Definition(graph.revision, graph.definition, notices))
 
@@ -95,8 +95,8 @@ async def apply_definitions(context: Context, request: Request) -> Response:
 
 async def export_definitions(context: Context, request: Request) -> Response:
     """All that is applied as one document."""
-    query.only(request)
-    return Response(await asyncio.to_thread(export, context.twin.graph), media_type=YAML)
+    plant = await moment(context, request)
+    return Response(await asyncio.to_thread(export, plant.graph), media_type=YAML)
 
 
 async def _documents(context: Context, request: Request) -> Documents:
@@ -138,6 +138,7 @@ ENDPOINTS = [
         "The applied sections",
         (Answer("The sections", Definition),),
         "definitions",
+        reads=True,
     ),
     Endpoint(
         "POST",
@@ -167,5 +168,6 @@ ENDPOINTS = [
         "All that is applied, as one document",
         (Answer("What `validate` accepts and `plan` finds equal", str, YAML),),
         "definitions",
+        reads=True,
     ),
 ]

@@ -48,7 +48,8 @@ class Body:
 class Endpoint:
     """A method on a path, what runs it, and what is to be said about it.
 
-    `run` is None for what is mounted apart. `problems` are the statuses that it may fail with.
+    `run` is None for what is mounted apart. `problems` are the statuses that it may fail with. `reads` the plant: it
+    takes the parameters of `moment`, too.
     """
 
     method: str
@@ -62,6 +63,7 @@ class Endpoint:
     problems: tuple[int, ...] = ()
     description: str = ""
     name: str = ""
+    reads: bool = False
 
     @property
     def operation(self) -> str:

@@ -7,6 +7,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from ..twin.as_of import AsOf
 from ..twin.errors import InvalidValueError
 from ..twin.graph import Graph
 from ..twin.model import Event
@@ -16,6 +17,7 @@ from . import query
 from .answer import json_answer
 from .context import Context
 from .endpoint import PREFIX, Answer, Endpoint, Parameter
+from .moment import moment
 from .shapes import EventList, EventView
 
 PAGE = 1000
@@ -27,20 +29,30 @@ STREAM = "text/event-stream"
 
 async def events(context: Context, request: Request) -> Response:
     """Events behind a number."""
-    query.only(request, "after", "limit", "node", "kind")
-    twin = context.twin
+    plant = await moment(context, request, "after", "limit", "node", "kind")
     after = query.whole(request, "after", 0)
     limit = query.whole(request, "limit", PAGE, low=1, high=PAGE)
     id = request.query_params.get("node")
-    node = None if id is None else twin.graph.find(id).key
+    node = None if id is None else plant.graph.find(id).key
     kind = request.query_params.get("kind")
+    if not plant.live:
+        return json_answer(await asyncio.to_thread(_events_then, plant, request, after, limit, node, kind))
     if STREAM in request.headers.get("accept", ""):
         after = _resumed(request, after)
         pages = _follow(context, after, node, kind)
         return StreamingResponse(pages, media_type=STREAM, headers={"Cache-Control": "no-store"})
     found = await _page(context, after, limit, node, kind, _wait(request))
-    graph = twin.graph
-    return json_answer(EventList([event_view(graph, event) for event in found], twin.last_event_seq))
+    graph = context.twin.graph
+    return json_answer(EventList([event_view(graph, event) for event in found], context.twin.last_event_seq))
+
+
+def _events_then(
+    plant: AsOf, request: Request, after: int, limit: int, node: int | None, kind: str | None
+) -> EventList:
+    if STREAM in request.headers.get("accept", ""):
+        raise InvalidValueError("a stream follows what happens now; leave as_of, known_at and scenario out", "as_of")
+    found = plant.events(after, limit, node=node, kind=kind)
+    return EventList([event_view(plant.graph, event) for event in found], plant.last_event_seq)
 
 
 def event_view(graph: Graph, event: Event) -> EventView:
@@ -139,6 +151,7 @@ ENDPOINTS = [
             Parameter("Last-Event-ID", "Where a stream resumes", place="header"),
         ),
         problems=(400, 404),
+        reads=True,
         description="`Accept: text/event-stream` streams; a client that resumes misses nothing.",
     )
 ]

@@ -3,6 +3,7 @@
 Which signal stands where is worked out once per revision of the graph; an answer is then one snapshot and one pass.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analytics.health import health_status
+from ..twin.as_of import AsOf
 from ..twin.graph import HEALTH, Graph
 from ..twin.model import DataType, Node, Quality, Signal, quality_word
 from ..twin.state import NEVER, StateColumns
 from ..twin.times import format_time
-from ..twin.twin import Twin
 
 EXACT = 2.0**53
 
@@ -61,19 +62,24 @@ class Layout:
 
 
 class Layouts:
-    """The layouts of the graph's newest revision, made when first asked for."""
+    """The layouts of twins, made when first asked for: all of the newest revision, and some of older ones."""
 
-    def __init__(self) -> None:
-        self._revision = -1
-        self._layouts: dict[int, Layout] = {}
+    def __init__(self, kept: int = 1000) -> None:
+        self._kept = kept
+        self._newest = 0
+        self._layouts: OrderedDict[tuple[int, int], Layout] = OrderedDict()
 
     def of(self, graph: Graph, node: Node) -> Layout:
         """The layout of a twin."""
-        if graph.revision != self._revision:
-            self._revision, self._layouts = graph.revision, {}
-        layout = self._layouts.get(node.key)
+        if graph.revision > self._newest:
+            self._newest = graph.revision
+            self._layouts.clear()
+        key = (graph.revision, node.key)
+        layout = self._layouts.get(key)
         if layout is None:
-            layout = self._layouts[node.key] = _layout(graph, node)
+            layout = self._layouts[key] = _layout(graph, node)
+            if len(self._layouts) > self._kept:
+                self._layouts.popitem(last=False)
         return layout
 
 
@@ -113,9 +119,9 @@ def _components(graph: Graph, twin: Node) -> Iterator[Node]:
         yield from _components(graph, child)
 
 
-def state_document(layout: Layout, columns: StateColumns, twin: Twin) -> dict[str, Any]:
+def state_document(layout: Layout, columns: StateColumns, plant: AsOf) -> dict[str, Any]:
     """The specification's document. Keys without a reading are absent; `quality` appears where it is not good."""
-    readings = _Readings(layout, columns, twin)
+    readings = _Readings(layout, columns, plant)
     document: dict[str, Any] = {"twin_id": layout.node.id, "timestamp": _timestamp(layout, columns)}
     document["components"] = [readings.component(part) for part in layout.components]
     own = readings.component(layout.own)
@@ -131,12 +137,12 @@ def state_document(layout: Layout, columns: StateColumns, twin: Twin) -> dict[st
 class _Readings:
     """The snapshot as Python values by row: numbers are made in one go, only texts and truths one by one."""
 
-    def __init__(self, layout: Layout, columns: StateColumns, twin: Twin) -> None:
+    def __init__(self, layout: Layout, columns: StateColumns, plant: AsOf) -> None:
         self._values = numbers(columns.value)
         known = columns.time != NEVER
         for row, signal in layout.named:
             if known[row]:
-                self._values[row] = shown(float(columns.value[row]), signal, twin)
+                self._values[row] = shown(float(columns.value[row]), signal, plant)
         self._known: list[bool] = known.tolist()
         self._quality: list[int] = columns.quality.tolist()
         self._all_good = bool((columns.quality >= Quality.GOOD)[known].all())
@@ -181,7 +187,7 @@ def numbers(values: NDArray[np.float64]) -> list[Any]:
     return plain
 
 
-def shown(value: float, signal: Signal, twin: Twin) -> Any:
+def shown(value: float, signal: Signal, plant: AsOf) -> Any:
     """A value as a client reads it: text by its labels, true or false, whole numbers without a fraction, null for NaN.
 
     The definition's labels count before the data type, so that a number may have names, too.
@@ -192,7 +198,7 @@ def shown(value: float, signal: Signal, twin: Twin) -> Any:
         return number(value)
     if not signal.labels and signal.data_type is DataType.BOOLEAN:
         return value != 0
-    text = twin.label(signal.index, value)
+    text = plant.label(signal.index, value)
     return number(value) if text is None else text
 
 

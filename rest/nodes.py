@@ -4,16 +4,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..analytics.health import health_status
+from ..twin.as_of import AsOf
 from ..twin.graph import HEALTH, Graph
 from ..twin.model import Level, Node, Origin, Relationship, Signal, quality_word
 from ..twin.state import NEVER
 from ..twin.times import format_time
-from ..twin.twin import Twin
 from . import query
 from .answer import json_answer
 from .context import Context
 from .endpoint import PREFIX, Answer, Endpoint, Parameter
 from .layout import number, shown
+from .moment import moment
 from .shapes import Arrow, Health, NodeList, NodeSummary, NodeView, SignalView
 
 NODE_PROBLEMS = (404,)
@@ -22,8 +23,7 @@ PAGE = 100
 
 async def nodes(context: Context, request: Request) -> Response:
     """A page of nodes."""
-    query.only(request, "level", "type", "origin", "within", "after", "limit")
-    graph = context.twin.graph
+    graph = (await moment(context, request, "level", "type", "origin", "within", "after", "limit")).graph
     level = query.choice(request, "level", Level)
     origin = query.choice(request, "origin", Origin)
     after = query.whole(request, "after", 0)
@@ -42,9 +42,8 @@ async def nodes(context: Context, request: Request) -> Response:
 
 async def node(context: Context, request: Request) -> Response:
     """One node."""
-    query.only(request)
-    graph = context.twin.graph
-    return json_answer(node_view(context.twin, graph, graph.find(request.path_params["id"])))
+    plant = await moment(context, request)
+    return json_answer(node_view(plant, plant.graph.find(request.path_params["id"])))
 
 
 def node_summary(graph: Graph, node: Node) -> NodeSummary:
@@ -53,8 +52,9 @@ def node_summary(graph: Graph, node: Node) -> NodeSummary:
     return NodeSummary(node.id, node.name, node.level.value, node.type, parent, node.origin.value)
 
 
-def node_view(twin: Twin, graph: Graph, node: Node) -> NodeView:
+def node_view(plant: AsOf, node: Node) -> NodeView:
     """A node with what it contains, its signals and its sensors', and its relationships."""
+    graph = plant.graph
     summary = node_summary(graph, node)
     signals = graph.signals_of(node.key)
     for sensor in graph.sensors(node.key):
@@ -63,39 +63,39 @@ def node_view(twin: Twin, graph: Graph, node: Node) -> NodeView:
         **{name: getattr(summary, name) for name in summary.__struct_fields__},
         properties=node.properties,
         children=[node_summary(graph, child) for child in graph.children(node.key)],
-        signals=[signal_view(twin, graph, signal) for signal in signals],
+        signals=[signal_view(plant, signal) for signal in signals],
         outgoing=[_arrow(graph, r, r.target) for r in graph.outgoing(node.key)],
         incoming=[_arrow(graph, r, r.source) for r in graph.incoming(node.key)],
-        health=health_of(twin, graph, node),
-        open_anomalies=[event.seq for event in twin.open_events("anomaly", node.key)],
+        health=health_of(plant, node),
+        open_anomalies=[event.seq for event in plant.open_events("anomaly", node.key)],
     )
 
 
-def signal_view(twin: Twin, graph: Graph, signal: Signal) -> SignalView:
+def signal_view(plant: AsOf, signal: Signal) -> SignalView:
     """A signal with its latest reading."""
-    reading = twin.state.read(signal.index)
+    reading = plant.read(signal.index)
     return SignalView(
-        id=graph.signal_id(signal),
+        id=plant.graph.signal_id(signal),
         name=signal.name,
         role=signal.role.value,
         unit=signal.unit,
         data_type=None if signal.data_type is None else signal.data_type.value,
-        value=None if reading is None else shown(reading.value, signal, twin),
+        value=None if reading is None else shown(reading.value, signal, plant),
         time=None if reading is None or reading.time == NEVER else format_time(reading.time),
         quality=None if reading is None else quality_word(reading.quality),
-        stale=twin.is_stale(signal.index),
+        stale=plant.is_stale(signal.index),
         low=signal.low,
         high=signal.high,
         stepped=signal.stepped,
         expected_interval=signal.expected_interval,
-        labels=list(twin.labels(signal.index)),
+        labels=list(plant.labels(signal.index)),
     )
 
 
-def health_of(twin: Twin, graph: Graph, node: Node) -> Health | None:
+def health_of(plant: AsOf, node: Node) -> Health | None:
     """The latest health of a node; None before there is any."""
-    signal = graph.signal_of(node.key, HEALTH)
-    reading = None if signal is None else twin.state.read(signal.index)
+    signal = plant.graph.signal_of(node.key, HEALTH)
+    reading = None if signal is None else plant.read(signal.index)
     return None if reading is None else Health(number(reading.value), health_status(reading.value))
 
 
@@ -122,6 +122,7 @@ ENDPOINTS = [
             Parameter("limit", "How many", {"type": "integer", "minimum": 1, "maximum": 1000, "default": PAGE}),
         ),
         problems=(400, 404),
+        reads=True,
     ),
     Endpoint(
         "GET",
@@ -131,5 +132,6 @@ ENDPOINTS = [
         (Answer("The node", NodeView),),
         "nodes",
         problems=NODE_PROBLEMS,
+        reads=True,
     ),
 ]

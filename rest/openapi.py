@@ -8,6 +8,7 @@ import msgspec
 
 from . import problem
 from .endpoint import Answer, Body, Endpoint, Parameter
+from .moment import MOMENT
 
 _PLACEHOLDER = re.compile(r"\{(\w+)(?::\w+)?\}")
 _PROBLEM = {
@@ -72,7 +73,7 @@ def _operation(endpoint: Endpoint, schemas: dict[int, Any]) -> dict[str, Any]:
     if endpoint.description:
         operation["description"] = endpoint.description
     parameters = [_in_path(name) for name in _PLACEHOLDER.findall(endpoint.path)]
-    parameters += [_parameter(parameter) for parameter in endpoint.parameters]
+    parameters += [_parameter(parameter) for parameter in endpoint.parameters + (MOMENT if endpoint.reads else ())]
     if parameters:
         operation["parameters"] = parameters
     if endpoint.body:
@@ -86,7 +87,8 @@ def _responses(endpoint: Endpoint, schemas: dict[int, Any]) -> dict[str, Any]:
         entry = responses.setdefault(str(answer.status), {"description": answer.meaning})
         if answer.media is not None:
             entry.setdefault("content", {})[answer.media] = {"schema": _schema(answer, schemas)}
-    for status in sorted({*endpoint.problems, 500}):
+    of_moment = (400, 404, 503) if endpoint.reads else ()
+    for status in sorted({*endpoint.problems, *of_moment, 500}):
         titles = "; ".join(dict.fromkeys(kind.title for kind in problem.ALL if kind.status == status))
         content = {problem.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
         responses.setdefault(str(status), {"description": titles, "content": content})

@@ -18,6 +18,7 @@ from ..twin.errors import (
     IoTSenseError,
     MissingExtraError,
     NotFoundError,
+    NotYetError,
     OverloadedError,
     SourceError,
     StorageError,
@@ -64,6 +65,12 @@ PROBLEMS: dict[type[IoTSenseError], Problem] = {
     NotFoundError: Problem("not-found", 404, "Nothing goes by that name", "There is no such thing here."),
     AmbiguousIdError: Problem(
         "ambiguous-id", 404, "The id is ambiguous", "A short id fits several nodes; `candidates` lists their full ids."
+    ),
+    NotYetError: Problem(
+        "not-yet",
+        503,
+        "That revision is not here yet",
+        "The newest revision is older than `min_revision`. Ask again after `Retry-After` seconds.",
     ),
     ConflictError: Problem(
         "conflict",

@@ -8,16 +8,17 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..twin.as_of import AsOf
 from ..twin.errors import InvalidValueError
 from ..twin.history import History
 from ..twin.model import DataType, Signal, quality_word
-from ..twin.times import NS, format_time, now_ns
-from ..twin.twin import Twin
+from ..twin.times import NS, format_time
 from . import query
 from .answer import json_answer
 from .context import Context
 from .endpoint import PREFIX, Answer, Endpoint, Parameter
 from .layout import number, shown
+from .moment import moment
 from .shapes import SignalHistory
 
 HOUR = 3600 * NS
@@ -27,23 +28,23 @@ _WORDS = {quality: quality_word(quality) for quality in range(256)}
 
 async def history(context: Context, request: Request) -> Response:
     """A signal's readings over a span of time."""
-    query.only(request, "from", "to", "points", "limit")
-    graph = context.twin.graph
+    plant = await moment(context, request, "from", "to", "points", "limit")
+    graph = plant.graph
     signal = graph.find_signal(request.path_params["id"])
-    start, end = span(request)
+    start, end = span(request, plant.now)
     points = query.whole(request, "points", 0, low=1, high=PAGE) or None
     limit = query.whole(request, "limit", PAGE, low=1, high=PAGE)
-    found = await asyncio.to_thread(context.twin.history, signal.index, start, end, points)
-    answer = _columns(context.twin, signal, found, limit)
+    found = await asyncio.to_thread(plant.history, signal.index, start, end, points)
+    answer = _columns(plant, signal, found, limit)
     answer.signal, answer.start, answer.to = graph.signal_id(signal), format_time(start), format_time(end)
     return json_answer(answer)
 
 
-def span(request: Request) -> tuple[int, int]:
-    """The parameters `from` and `to` [ns]; the last hour if neither is given."""
+def span(request: Request, now: int) -> tuple[int, int]:
+    """The parameters `from` and `to` [ns]; the last hour before `now` if neither is given."""
     end = query.instant(request, "to")
     start = query.instant(request, "from")
-    end = now_ns() if end is None else end
+    end = now if end is None else end
     start = end - HOUR if start is None else start
     if start >= end:
         raise InvalidValueError(f"from ({format_time(start)}) must be before to ({format_time(end)})", "from")
@@ -62,12 +63,12 @@ def iso_times(times: NDArray[np.int64]) -> list[str]:
     return [f"{stamp}Z" for stamp in text.tolist()]
 
 
-def _columns(twin: Twin, signal: Signal, found: History, limit: int) -> SignalHistory:
+def _columns(plant: AsOf, signal: Signal, found: History, limit: int) -> SignalHistory:
     more = len(found) > limit
     rows = slice(0, limit)
     answer = SignalHistory("", signal.unit)
     answer.time = iso_times(found.time[rows])
-    answer.value = _values(twin, signal, found.value[rows], found.bucket)
+    answer.value = _values(plant, signal, found.value[rows], found.bucket)
     answer.quality = [_WORDS[quality] for quality in found.quality[rows].tolist()]
     if found.bucket is not None:
         answer.bucket_s = found.bucket / NS
@@ -78,13 +79,13 @@ def _columns(twin: Twin, signal: Signal, found: History, limit: int) -> SignalHi
     return answer
 
 
-def _values(twin: Twin, signal: Signal, values: NDArray[np.float64], bucket: int | None) -> list[Any]:
+def _values(plant: AsOf, signal: Signal, values: NDArray[np.float64], bucket: int | None) -> list[Any]:
     # The mean of codes is no code; a bucket of texts has none.
-    if not twin.labels(signal.index) and signal.data_type is not DataType.BOOLEAN:
+    if not plant.labels(signal.index) and signal.data_type is not DataType.BOOLEAN:
         return [number(value) for value in values.tolist()]
     if bucket is not None:
         return [None] * len(values)
-    return [shown(value, signal, twin) for value in values.tolist()]
+    return [shown(value, signal, plant) for value in values.tolist()]
 
 
 SPAN = (
@@ -120,5 +121,6 @@ ENDPOINTS = [
             ),
         ),
         problems=(400, 404),
+        reads=True,
     )
 ]

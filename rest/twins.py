@@ -3,41 +3,43 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..twin.as_of import AsOf
 from ..twin.errors import NotFoundError
 from ..twin.graph import Graph
 from ..twin.model import Level, Node
-from . import query
 from .answer import json_answer, tagged_answer
 from .context import Context
 from .endpoint import PREFIX, Answer, Endpoint
 from .layout import state_document
+from .moment import moment
 from .nodes import NODE_PROBLEMS, health_of, node_view
 from .shapes import NodeView, State, TwinList, TwinSummary
 
 
 async def twins(context: Context, request: Request) -> Response:
     """Every twin at a glance."""
-    query.only(request)
-    graph = context.twin.graph
-    return json_answer(TwinList([_summary(context, graph, node) for node in graph.twins()]))
+    plant = await moment(context, request)
+    return json_answer(TwinList([_summary(plant, node) for node in plant.graph.twins()]))
 
 
 async def twin(context: Context, request: Request) -> Response:
     """A twin's node."""
-    query.only(request)
-    graph = context.twin.graph
-    return json_answer(node_view(context.twin, graph, _twin(graph, request.path_params["id"])))
+    plant = await moment(context, request)
+    return json_answer(node_view(plant, _twin(plant.graph, request.path_params["id"])))
 
 
 async def twin_state(context: Context, request: Request) -> Response:
     """A twin's state."""
-    query.only(request)
-    graph = context.twin.graph
+    plant = await moment(context, request)
+    graph = plant.graph
     layout = context.layouts.of(graph, _twin(graph, request.path_params["id"]))
-    columns = context.twin.state.snapshot(layout.signals)
+    columns = plant.snapshot(layout.signals)
     newest = int(columns.seq.max()) if len(columns.seq) else 0
+    if not plant.live:
+        # What is late may change the past; the same question behind the same entry has the same answer.
+        newest = hash((plant.time, plant.known_at, request.query_params.get("scenario"), context.twin.last_seq))
     tag = f'"{context.instance}.{graph.revision}.{newest}"'
-    return tagged_answer(request, tag, lambda: state_document(layout, columns, context.twin))
+    return tagged_answer(request, tag, lambda: state_document(layout, columns, plant))
 
 
 def _twin(graph: Graph, id: str) -> Node:
@@ -48,8 +50,8 @@ def _twin(graph: Graph, id: str) -> Node:
     return node
 
 
-def _summary(context: Context, graph: Graph, node: Node) -> TwinSummary:
-    below = list(graph.descendants(node.key))
+def _summary(plant: AsOf, node: Node) -> TwinSummary:
+    below = list(plant.graph.descendants(node.key))
     keys = {node.key, *(child.key for child in below)}
     return TwinSummary(
         id=node.id,
@@ -57,13 +59,15 @@ def _summary(context: Context, graph: Graph, node: Node) -> TwinSummary:
         type=node.type,
         components=sum(child.level is Level.COMPONENT for child in below),
         sensors=sum(child.level is Level.SENSOR for child in below),
-        health=health_of(context.twin, graph, node),
-        open_anomalies=sum(event.node in keys for event in context.twin.open_events("anomaly")),
+        health=health_of(plant, node),
+        open_anomalies=sum(event.node in keys for event in plant.open_events("anomaly")),
     )
 
 
 ENDPOINTS = [
-    Endpoint("GET", f"{PREFIX}/twins", twins, "All twins at a glance", (Answer("The twins", TwinList),), "twins"),
+    Endpoint(
+        "GET", f"{PREFIX}/twins", twins, "All twins at a glance", (Answer("The twins", TwinList),), "twins", reads=True
+    ),
     Endpoint(
         "GET",
         f"{PREFIX}/twins/{{id}}",
@@ -72,6 +76,7 @@ ENDPOINTS = [
         (Answer("The node", NodeView),),
         "twins",
         problems=NODE_PROBLEMS,
+        reads=True,
     ),
     Endpoint(
         "GET",
@@ -81,6 +86,7 @@ ENDPOINTS = [
         (Answer("The state, under a strong ETag", State), Answer("It has not changed", media=None, status=304)),
         "twins",
         problems=NODE_PROBLEMS,
+        reads=True,
         description="Keys are the sensors' names. A key without a reading, and a KPI without an engine, is absent.",
     ),
 ]

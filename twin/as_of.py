@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 import numpy as np
@@ -14,6 +14,7 @@ from .history import History
 from .live import STALE, Live
 from .model import Event, Quality
 from .state import Reading, StateColumns
+from .times import now_ns
 
 if TYPE_CHECKING:
     from .past import Past
@@ -34,6 +35,16 @@ class AsOf(ABC):
     def live(self) -> bool:
         """Whether it is the plant as it is now."""
         return False
+
+    @property
+    def now(self) -> int:
+        """The instant that it shows [ns]."""
+        instants = [at for at in (self.time, self.known_at) if at is not None]
+        return min(instants) if instants else now_ns()
+
+    def prepared(self) -> Self:
+        """Itself, with all looked up that its other methods, but `history` and `events`, would block for."""
+        return self
 
     # State
 
@@ -181,6 +192,11 @@ class Then(AsOf):
             silent = row[columns.time[row] <= since]
             columns.quality[silent] = np.minimum(columns.quality[silent], np.uint8(Quality.UNCERTAIN))
         return columns
+
+    def prepared(self) -> Self:
+        """With state and open events looked up."""
+        _ = self._columns, self._opened
+        return self
 
     def snapshot(self, signals: NDArray[np.int32] | None = None) -> StateColumns:
         """The columns as they were; `seq` is 0."""

@@ -5,6 +5,7 @@ IoTSenseError
 ├── InvalidValueError        one value, expression, unit, time or argument is not acceptable
 ├── NotFoundError            no such node, signal, twin, event or dead letter
 │   └── AmbiguousIdError     a short id fits several nodes
+├── NotYetError              a revision that the caller has seen elsewhere is not here yet
 ├── ConflictError            the change contradicts what is there
 ├── OverloadedError          a bounded buffer is full; try again later
 ├── MissingExtraError        an optional library is not installed
@@ -53,6 +54,14 @@ class AmbiguousIdError(NotFoundError):
     def __init__(self, id: str, candidates: Sequence[str]) -> None:
         self.candidates = sorted(candidates)
         super().__init__(f"{id!r} is ambiguous: it may be {', '.join(self.candidates)}")
+
+
+class NotYetError(IoTSenseError):
+    """A revision that was asked for is not here yet; try again. `field` names the parameter."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        self.field = field
+        super().__init__(message)
 
 
 class ConflictError(IoTSenseError):

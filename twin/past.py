@@ -30,7 +30,7 @@ class Past:
         self._projector = projector
         self.revisions = Revisions(live, catalog, projector)
 
-    def as_of(self, time: int | None, known_at: int | None) -> AsOf:
+    def as_of(self, time: int | None, known_at: int | None, scenario: str | None) -> AsOf:
         """Graph and state as of an instant; live if neither is given."""
         if time is None and known_at is None:
             return Now(self._live, self)

@@ -20,7 +20,7 @@ from .collector import collector_paused
 from .counts import Counts, SourceCounts
 from .directory import DataDirectory
 from .entry import DeadLetter, Entry, EntryKind, EventDraft, Resolution
-from .errors import StorageError
+from .errors import NotYetError, StorageError
 from .graph import Graph
 from .graph_edit import GraphEdit
 from .history import History
@@ -46,6 +46,7 @@ log = logging.getLogger("iotsense.twin")
 T = TypeVar("T")
 IDENTITY_NS = 24 * 3600 * NS
 CHECKPOINT_S = 60.0
+REVISION_WAIT_S = 5.0
 CHECKPOINT_READINGS = 2_000_000
 
 
@@ -245,6 +246,18 @@ class Twin:
             drafts.append(EventDraft(since, STALE, signal.node, data=data, identity=f"{STALE}:{index}:{since}"))
         return self.record(drafts)
 
+    async def wait_revision(self, revision: int) -> None:
+        """Returns when the graph shows at least this revision; raises NotYetError if it does not within 5 s."""
+        deadline = time.monotonic() + REVISION_WAIT_S
+        while self.graph.revision < revision:
+            try:
+                await asyncio.wait_for(self.wait_entries(self.last_seq), deadline - time.monotonic())
+            except TimeoutError:
+                newest = self.graph.revision
+                raise NotYetError(
+                    f"revision {revision} has not been seen here yet; the newest is {newest}", "min_revision"
+                ) from None
+
     # Labels and identities
 
     def label_code(self, signal: int, text: str) -> float:
@@ -265,12 +278,20 @@ class Twin:
 
     # The past
 
-    def as_of(self, time: int | None = None, known_at: int | None = None) -> AsOf:
+    def as_of(self, time: int | None = None, known_at: int | None = None, scenario: str | None = None) -> AsOf:
         """Graph and state together as of a world time [ns], by what was recorded until `known_at` [ns].
 
-        Live without either, and then it does not block; the past blocks.
+        Live without any of them, and then it does not block; all else blocks.
         """
-        return self._past.as_of(time, known_at)
+        return self._past.as_of(time, known_at, scenario)
+
+    async def as_of_async(
+        self, time: int | None = None, known_at: int | None = None, scenario: str | None = None
+    ) -> AsOf:
+        """`as_of` for coroutines; all that the view would block for is done already."""
+        if time is None and known_at is None and scenario is None:
+            return self.as_of()
+        return await asyncio.to_thread(lambda: self.as_of(time, known_at, scenario).prepared())
 
     @property
     def revisions(self) -> Revisions:

@@ -1,0 +1,60 @@
+"""The instant of a question: each root field that reads the plant takes asOf, knownAt, scenario and minRevision."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import strawberry
+from strawberry.types import Info
+from strawberry.types.field import StrawberryField
+
+from .context import Request
+from .field import field
+from .scalars import Long, Time
+from .view import View
+
+Ask = Info[Request, None]
+_MOMENT: dict[str, Any] = {
+    "as_of": Annotated[
+        Time | None, strawberry.argument(description="The plant as it was then: structure, state and events.")
+    ],
+    "known_at": Annotated[
+        Time | None, strawberry.argument(description="By what was recorded until then, without later corrections.")
+    ],
+    "scenario": Annotated[strawberry.ID | None, strawberry.argument(description="In this scenario instead.")],
+    "min_revision": Annotated[
+        Long | None, strawberry.argument(description="Sees at least this revision of the structure.")
+    ],
+}
+
+
+def plant_field(resolver: Callable[..., object]) -> StrawberryField:
+    """A root field whose resolver takes a `View` as its first argument: the plant as of what the question says."""
+    parameters = list(inspect.signature(resolver).parameters.values())
+    own, *others = parameters[0], *parameters[2:]
+
+    @functools.wraps(resolver)
+    async def at(self: Any, info: Ask, **arguments: Any) -> Any:
+        instant = {name: arguments.pop(name, None) for name in _MOMENT}
+        view = await _view(info.context, **instant)
+        found = resolver(self, view, **arguments)
+        return await found if inspect.isawaitable(found) else found
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    info = inspect.Parameter("info", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Ask)
+    given = [other.replace(kind=keyword) for other in others]
+    given += [inspect.Parameter(name, keyword, default=None, annotation=type) for name, type in _MOMENT.items()]
+    at.__signature__ = inspect.signature(resolver).replace(parameters=[own, info, *given])  # type: ignore[attr-defined]
+    at.__annotations__ = {"info": Ask, **resolver.__annotations__, **_MOMENT}
+    at.__annotations__.pop("view", None)
+    return field(at)
+
+
+async def _view(
+    request: Request, as_of: int | None, known_at: int | None, scenario: str | None, min_revision: int | None
+) -> View:
+    twin = request.service.twin
+    if min_revision is not None:
+        await twin.wait_revision(int(min_revision))
+    return View(request, plant=await twin.as_of_async(as_of, known_at, scenario))
