@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 async def answered(view: View, ask: Callable[[Instant], T]) -> T:
     """What `ask` makes of the plant; in a thread, since nobody knows how far a question leads."""
-    return await asyncio.to_thread(lambda: ask(view.twin.as_of()))
+    return await asyncio.to_thread(lambda: ask(view.plant))
 
 
 @strawberry.type

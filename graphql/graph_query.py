@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import strawberry
-from strawberry.types import Info
 
 from ..twin.question import FLOW, SUBTREE, Between, Points
 from ..twin.question_impact import HALF_FULL, impact
@@ -11,64 +10,59 @@ from ..twin.question_paths import LIMIT as PATHS
 from ..twin.question_reach import LIMIT as NODES
 from ..twin.question_rollup import Aggregate
 from ..twin.question_step import Direction
-from .context import Request
-from .field import field
 from .graph_node import answered
 from .graph_types import Impact, Paths, Reach, Rollup, Selecting, SinglePoints, Walk, around
+from .moment import plant_field
 from .view import View
 
-Ask = Info[Request, None]
 From = Annotated[strawberry.ID | None, strawberry.argument(name="from")]
 
 
 @strawberry.type
 class GraphQuery:
-    @field
+    @plant_field
     async def neighbours(
         self,
-        info: Ask,
+        view: View,
         node: strawberry.ID,
         walk: Walk | None = None,
         select: Selecting | None = None,
         limit: int = NODES,
     ) -> Reach:
         """What is near a node: along all relationships, both ways, one hop unless told."""
-        view = View(info.context)
         asked = around(node, walk, select, Direction.BOTH, hops=1, limit=limit)
         return Reach.of(view, await answered(view, asked.reach))
 
-    @field
+    @plant_field
     async def downstream(
         self,
-        info: Ask,
+        view: View,
         node: strawberry.ID,
         walk: Walk | None = None,
         select: Selecting | None = None,
         limit: int = NODES,
     ) -> Reach:
         """What comes behind a node: along `feeds_into`, however far, unless told."""
-        view = View(info.context)
         asked = around(node, walk, select, Direction.OUT, FLOW, limit=limit)
         return Reach.of(view, await answered(view, asked.reach))
 
-    @field
+    @plant_field
     async def upstream(
         self,
-        info: Ask,
+        view: View,
         node: strawberry.ID,
         walk: Walk | None = None,
         select: Selecting | None = None,
         limit: int = NODES,
     ) -> Reach:
         """What comes before a node: along `feeds_into`, however far, unless told."""
-        view = View(info.context)
         asked = around(node, walk, select, Direction.IN, FLOW, limit=limit)
         return Reach.of(view, await answered(view, asked.reach))
 
-    @field
+    @plant_field
     async def paths(
         self,
-        info: Ask,
+        view: View,
         from_: Annotated[strawberry.ID, strawberry.argument(name="from")],
         to: strawberry.ID,
         walk: Walk | None = None,
@@ -77,17 +71,17 @@ class GraphQuery:
         limit: int = PATHS,
     ) -> Paths:
         """Ways from one node to another along `feeds_into`: the shortest, that of the least weight, or all of them."""
-        view, walk = View(info.context), walk or Walk()
+        walk = walk or Walk()
         direction = walk.direction or Direction.OUT
         asked = Between(
             from_, to, walk.relationship or FLOW, direction, walk.along, walk.through, weight, all, walk.hops, limit
         )
         return Paths.of(view, await answered(view, asked.paths))
 
-    @field
+    @plant_field
     async def rollup(
         self,
-        info: Ask,
+        view: View,
         node: strawberry.ID,
         signal: str,
         aggregate: Aggregate = Aggregate.SUM,
@@ -97,26 +91,24 @@ class GraphQuery:
         select: Selecting | None = None,
     ) -> Rollup:
         """A signal of all that a node contains (or that the walk reaches; not its own) as one value, in one unit."""
-        view = View(info.context)
         asked = around(node, walk, select, Direction.OUT, SUBTREE)
         return Rollup.of(await answered(view, lambda instant: asked.roll_up(instant, signal, aggregate, unit, weight)))
 
-    @field
+    @plant_field
     async def impact(
-        self, info: Ask, node: strawberry.ID, within: float | None = None, fill: float = HALF_FULL
+        self, view: View, node: strawberry.ID, within: float | None = None, fill: float = HALF_FULL
     ) -> Impact:
-        """Who starves or blocks, and when, if a node stops now; within so many seconds.
+        """Who starves or blocks, and when, if a node stops; within so many seconds.
 
         `fill` is the share to which a buffer whose level is not known is taken to be filled.
         """
-        view = View(info.context)
         found = await answered(view, lambda instant: impact(instant, node, now=view.now, within=within, fill=fill))
         return Impact.of(view, found)
 
-    @field
+    @plant_field
     async def single_points_of_failure(
         self,
-        info: Ask,
+        view: View,
         relationship: list[str] | None = None,
         from_: From = None,
         to: strawberry.ID | None = None,
@@ -128,6 +120,5 @@ class GraphQuery:
 
         `from` and `to` name one beginning and one end instead of all; `within` looks at what a node contains.
         """
-        view = View(info.context)
         asked = Points(relationship or FLOW, from_, to, within, along, limit)
         return SinglePoints.of(view, await answered(view, asked.cuts))

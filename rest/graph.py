@@ -7,12 +7,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..twin.as_of import AsOf
 from ..twin.question import FLOW, SUBTREE
 from ..twin.question_impact import HALF_FULL, impact
 from ..twin.question_rollup import Aggregate
 from ..twin.question_step import Direction
 from ..twin.question_subject import Instant
-from ..twin.times import now_ns
 from . import query
 from .answer import json_answer
 from .context import Context
@@ -27,7 +27,7 @@ from .graph_parameters import (
     around,
     between,
     number,
-    only,
+    plant,
     points,
     required,
     text,
@@ -38,71 +38,71 @@ from .graph_views import cuts_view, impact_view, paths_view, reach_view, rollup_
 
 async def neighbours(context: Context, request: Request) -> Response:
     """What is near a node."""
-    only(request, NEIGHBOURS)
+    now = await plant(context, request, NEIGHBOURS)
     asked = around(request, Direction.BOTH, hops=1)
-    return await _answered(context, lambda instant: reach_view(instant.graph, asked.reach(instant)))
+    return await _answered(now, lambda instant: reach_view(instant.graph, asked.reach(instant)))
 
 
 async def downstream(context: Context, request: Request) -> Response:
     """What comes behind a node."""
-    only(request, DOWNSTREAM)
+    now = await plant(context, request, DOWNSTREAM)
     asked = around(request, Direction.OUT, FLOW)
-    return await _answered(context, lambda instant: reach_view(instant.graph, asked.reach(instant)))
+    return await _answered(now, lambda instant: reach_view(instant.graph, asked.reach(instant)))
 
 
 async def upstream(context: Context, request: Request) -> Response:
     """What comes before a node."""
-    only(request, DOWNSTREAM)
+    now = await plant(context, request, DOWNSTREAM)
     asked = around(request, Direction.IN, FLOW)
-    return await _answered(context, lambda instant: reach_view(instant.graph, asked.reach(instant)))
+    return await _answered(now, lambda instant: reach_view(instant.graph, asked.reach(instant)))
 
 
 async def paths(context: Context, request: Request) -> Response:
     """Ways from one node to another."""
-    only(request, PATHS_BETWEEN)
+    now = await plant(context, request, PATHS_BETWEEN)
     asked = between(request)
-    return await _answered(context, lambda instant: paths_view(instant.graph, asked.paths(instant)))
+    return await _answered(now, lambda instant: paths_view(instant.graph, asked.paths(instant)))
 
 
 async def rollup(context: Context, request: Request) -> Response:
     """A signal of many nodes as one value."""
-    only(request, ROLLUP)
+    now = await plant(context, request, ROLLUP)
     asked = around(request, Direction.OUT, SUBTREE)
     signal = required(request, "signal")
     aggregate = query.choice(request, "aggregate", Aggregate) or Aggregate.SUM
     unit, weight = text(request, "unit"), text(request, "weight")
-    return await _answered(
-        context, lambda instant: rollup_view(asked.roll_up(instant, signal, aggregate, unit, weight))
-    )
+    return await _answered(now, lambda instant: rollup_view(asked.roll_up(instant, signal, aggregate, unit, weight)))
 
 
 async def impact_of_a_stop(context: Context, request: Request) -> Response:
     """What happens if a node stops."""
-    only(request, IMPACT)
+    now = await plant(context, request, IMPACT)
     node, within, fill = required(request, "node"), number(request, "within"), number(request, "fill")
     fill = HALF_FULL if fill is None else fill
     return await _answered(
-        context, lambda instant: impact_view(impact(instant, node, now=now_ns(), within=within, fill=fill))
+        now, lambda instant: impact_view(impact(instant, node, now=instant.now, within=within, fill=fill))
     )
 
 
 async def single_points_of_failure(context: Context, request: Request) -> Response:
     """What must not fail."""
-    only(request, POINTS)
+    now = await plant(context, request, POINTS)
     asked = points(request)
-    return await _answered(context, lambda instant: cuts_view(asked.cuts(instant)))
+    return await _answered(now, lambda instant: cuts_view(asked.cuts(instant)))
 
 
-async def _answered(context: Context, ask: Callable[[Instant], Any]) -> Response:
+async def _answered(now: AsOf, ask: Callable[[Instant], Any]) -> Response:
     """What `ask` makes of the plant; in a thread, since nobody knows how far a question leads."""
-    return json_answer(await asyncio.to_thread(lambda: ask(context.twin.as_of())))
+    return json_answer(await asyncio.to_thread(lambda: ask(now)))
 
 
 def _endpoint(
     name: str, run: Operation, summary: str, meaning: str, type: Any, parameters: tuple[Parameter, ...]
 ) -> Endpoint:
     path = f"{PREFIX}/graph/{name}"
-    return Endpoint("GET", path, run, summary, (Answer(meaning, type),), "graph", parameters, problems=(400, 404))
+    return Endpoint(
+        "GET", path, run, summary, (Answer(meaning, type),), "graph", parameters, problems=(400, 404), reads=True
+    )
 
 
 ENDPOINTS = [

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from starlette.requests import Request
 
+from ..twin.as_of import AsOf
 from ..twin.errors import InvalidValueError
 from ..twin.model import Level
 from ..twin.question import FLOW, MOST, Around, Between, Points
@@ -13,7 +14,9 @@ from ..twin.question_reach import LIMIT as NODES
 from ..twin.question_rollup import Aggregate
 from ..twin.question_step import Direction
 from . import query
+from .context import Context
 from .endpoint import Parameter
+from .moment import moment
 
 _LEVELS = [level.value for level in Level]
 _MANY = {"type": "array", "items": {"type": "string"}}
@@ -88,12 +91,16 @@ POINTS = (
 )
 
 
-def only(request: Request, parameters: Sequence[Parameter]) -> None:
-    """Raises InvalidValueError for a parameter that is none of these, or where a required one is missing."""
-    query.only(request, *(parameter.name for parameter in parameters))
+async def plant(context: Context, request: Request, parameters: Sequence[Parameter]) -> AsOf:
+    """The plant as of the instant asked for.
+
+    Raises InvalidValueError for a parameter that is none of these, or where a required one is missing.
+    """
+    instant = await moment(context, request, *(parameter.name for parameter in parameters))
     for parameter in parameters:
         if parameter.required:
             required(request, parameter.name)
+    return instant
 
 
 def required(request: Request, name: str) -> str:

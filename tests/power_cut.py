@@ -32,7 +32,7 @@ PROGRAM = textwrap.dedent("""
         twin.apply(ReadingBatch.of([0] * 10, range(i * 10, i * 10 + 10), [float(i)] * 10))
         os.pwrite(told, b"%06d" % i, 0)
         if i % 150 == 149:
-            twin._save_checkpoint()
+            twin._upkeep.save_checkpoint()
     twin.close()
 """)
 _HEAD = struct.Struct("<IIqq")

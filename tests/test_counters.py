@@ -159,7 +159,7 @@ async def _play(rounds: list[tuple[list[Sent], str]], checkpoint: bool) -> None:
                 for messages, fate in stretch:
                     await _round(pipeline, messages, fate, ledger)
                     if checkpoint:
-                        twin._save_checkpoint()
+                        twin._upkeep.save_checkpoint()
                 shutil.copytree(folder, Path(place) / f"crashed-{number}")
 
 

@@ -143,14 +143,14 @@ async def test_beyond_the_budget_the_oldest_is_dropped(tmp_path: Path) -> None:
         twin.change(lambda edit: edit.set_definition(store_definition("drop_oldest")), "test")
         fill(twin, 100)
         twin.catch_up()
-        twin._drop_old()
+        twin._upkeep.drop_old(twin._projector.applied_seq)
         assert (
             len(twin._journal.segments) > 1 and twin.first_seq == 1
         )  # within the budget the store's part is kept, although all else has passed it
         while twin._journal.size() < 4_000_000 and twin.first_seq == 1:
             fill(twin, 50)
         twin.catch_up()
-        twin._drop_old()
+        twin._upkeep.drop_old(twin._projector.applied_seq)
         assert twin.first_seq > 1 and 1_000_000 < twin._journal.size() < 3_000_000
         assert twin.trouble is None
 
@@ -161,10 +161,10 @@ async def test_a_store_that_was_taken_out_holds_nothing(tmp_path: Path) -> None:
         twin.record(position=("store:postgresql:127.0.0.1:1/iotsense", 1))
         fill(twin, 100)
         twin.catch_up()
-        twin._drop_old()
+        twin._upkeep.drop_old(twin._projector.applied_seq)
         assert twin.first_seq == 1
         twin.change(lambda edit: edit.set_definition({}), "test")
         fill(twin, 1)
         twin.catch_up()
-        twin._drop_old()
+        twin._upkeep.drop_old(twin._projector.applied_seq)
         assert twin.first_seq > 1

@@ -1,4 +1,4 @@
-"""The thread that brings the journal into its projections, about once a second, and writes checkpoints."""
+"""The thread that brings the journal into its projections, about once a second, and has the directory looked after."""
 
 import logging
 import threading
@@ -19,11 +19,11 @@ class Projector:
     """Follows the journal; a store that fails is retried, never slows a reading, and holds up no other store."""
 
     def __init__(
-        self, journal: Journal, stores: Sequence[Projection], checkpoint: Callable[[], None], interval: float
+        self, journal: Journal, stores: Sequence[Projection], upkeep: Callable[[int], None], interval: float
     ) -> None:
         self._journal = journal
         self._stores = stores
-        self._checkpoint = checkpoint
+        self._upkeep = upkeep
         self._interval = interval
         self._condition = threading.Condition()
         self._closing = False
@@ -60,9 +60,9 @@ class Projector:
         while not self._closing:
             more = sum(self._try(store) for store in self._stores)
             try:
-                self._checkpoint()
+                self._upkeep(self.applied_seq)
             except OSError as error:
-                log.warning("the checkpoint failed: %s", error)
+                log.warning("the data directory could not be looked after: %s", error)
             with self._condition:
                 if not (self._closing or more):
                     self._condition.wait(RETRY_S if self._troubles else self._interval)

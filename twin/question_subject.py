@@ -22,6 +22,8 @@ class Instant(Protocol):
 
     @property
     def graph(self) -> Graph: ...
+    @property
+    def now(self) -> int: ...
 
     def snapshot(self, signals: NDArray[np.int32] | None = None) -> StateColumns:
         """The newest readings by then, of all signals or of those at these indexes."""

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from .as_of import AsOf
 from .batch import ReadingBatch
 from .catalog import Catalog
-from .checkpoint import CheckpointFiles
 from .collector import collector_paused
 from .counts import Counts, SourceCounts
 from .directory import DataDirectory
@@ -25,7 +24,6 @@ from .graph import Graph
 from .graph_edit import GraphEdit
 from .history import History
 from .journal import Journal
-from .journal_budget import JournalBudget
 from .live import STALE, Live
 from .model import Event
 from .parts import identity_hash, identity_hashes, reading_parts, record_parts, structure_parts
@@ -40,6 +38,7 @@ from .store_options import StoreOptions as StoreOptions
 from .subscription import StateSubscription
 from .times import NS, now_ns
 from .transfer import Transfer
+from .upkeep import Upkeep
 
 log = logging.getLogger("iotsense.twin")
 
@@ -55,19 +54,17 @@ class Twin:
 
     def __init__(self, directory: DataDirectory, options: StoreOptions) -> None:
         self._directory = directory
-        self._options = options
-        self._checkpoints = CheckpointFiles(directory.checkpoints)
-        self._checkpointed = (0, time.monotonic())
         self._live = Live()
         self._structure = threading.Lock()
         self._journal = Journal(directory.journal, self._live, options.segment_bytes)
+        self._upkeep = Upkeep(self._live, self._journal, directory, options.journal_retention)
         self._store = open_or_renew(directory.query_store, lambda path: QueryStore(path, options.memory_limit))
         self._catalog = open_or_renew(directory.catalog, Catalog)
         self._stores: tuple[Projection, ...] = (self._catalog, self._store)
-        self.damage = recover(self._live, self._journal, self._checkpoints, self._stores)
-        self.budget = JournalBudget(self._journal)
+        self.damage = recover(self._live, self._journal, self._upkeep.checkpoints, self._stores)
+        self.budget = self._upkeep.budget
         self._journal.start()
-        self._projector = Projector(self._journal, self._stores, self._checkpoint_if_due, options.projection_interval)
+        self._projector = Projector(self._journal, self._stores, self._upkeep.look, options.projection_interval)
         self._past = Past(self._live, self._journal, self._store, self._catalog, self._projector)
         self._projector.start()
         self.transfer = Transfer(directory, self._live, self._journal, self._past)
@@ -101,7 +98,7 @@ class Twin:
         self._journal.stop()
         self._projector.close()
         if self._journal.damage is None:
-            self._save_checkpoint()
+            self._upkeep.save_checkpoint()
         self._journal.close()
         for store in self._stores:
             store.close()
@@ -400,25 +397,3 @@ class Twin:
     def catch_up(self) -> bool:
         """Returns when history holds what is durable now; False if it cannot be written."""
         return self._projector.catch_up()
-
-    def _checkpoint_if_due(self) -> None:
-        self.budget.look(self.graph.definition, self._live.positions)
-        readings, at = self._checkpointed
-        if time.monotonic() - at >= CHECKPOINT_S or self._live.readings - readings >= CHECKPOINT_READINGS:
-            self._save_checkpoint()
-            self._directory.keep_reserve()
-            self._drop_old()
-
-    def _save_checkpoint(self) -> None:
-        self._checkpointed = (self._live.readings, time.monotonic())
-        if self._journal.damage is not None:
-            return
-        try:
-            self._checkpoints.save(self._live.checkpoint())
-        except OSError as error:
-            # Only the next start is slower without it: the journal has everything.
-            log.warning("no checkpoint could be written: %s", error)
-
-    def _drop_old(self) -> None:
-        passed = min(self._projector.applied_seq, *self.budget.look(self.graph.definition, self._live.positions))
-        self._journal.drop_before(passed, now_ns() - int(self._options.journal_retention * NS))
