@@ -92,7 +92,7 @@ class Part:
                 self._check_ranges(at + starts * width, at + ends * width)
 
     def integers(self, column: str, rows: Rows, runs: Rows) -> NDArray[np.int64]:
-        """A column of whole numbers at some rows, each with the run that it is of."""
+        """A column of whole numbers at some rows, each with the run that it is of, or all with one."""
         codes = self._codes(column, rows, runs)
         return decode_integers(codes, self.table(f"{column}.base")[runs], self.table(f"{column}.unit")[runs])
 

@@ -151,7 +151,7 @@ def rows_of_runs(part: Part, run: int, end: int) -> SignalRows:
 
 
 def rows_at(part: Part, rows: NDArray[np.int64], runs: NDArray[np.int64]) -> Rows:
-    """Single rows, each with the run that it is of; their bytes must have been checked."""
+    """Single rows, each with the run that it is of, or all with one; their bytes must have been checked."""
     times = part.integers("time", rows, runs)
     quality = part.integers("quality", rows, runs).astype(np.uint8)
     return Rows(times, part.floats("value", rows, runs), quality, _recorded(part, rows, runs, times))

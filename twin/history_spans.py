@@ -18,12 +18,14 @@ WORTHWHILE_ROWS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """The blocks `first` to before `last` of a run that may have rows in the span."""
+    """The blocks `first` to before `last` of a run that may have rows in the span; their first and last time [ns]."""
 
     part: Part
     run: int
     first: int
     last: int
+    since: int
+    until: int
 
     @classmethod
     def of(cls, part: Part, signal: int, start: int, end: int) -> "Stretch | None":
@@ -32,14 +34,19 @@ class Stretch:
         if run is None:
             return None
         low, high = part.table("block")[run : run + 2].tolist()
-        first = low + int(np.searchsorted(part.table("end")[low:high], start))
-        last = low + int(np.searchsorted(part.table("begin")[low:high], end))
-        return cls(part, run, first, last) if first < last else None
+        begins, ends = part.table("begin"), part.table("end")
+        first = low + int(np.searchsorted(ends[low:high], start))
+        last = low + int(np.searchsorted(begins[low:high], end))
+        return cls(part, run, first, last, int(begins[first]), int(ends[last - 1])) if first < last else None
 
     @property
     def rows(self) -> int:
         """At most so many rows."""
         return (self.last - self.first) * BLOCK_ROWS
+
+    def overlaps(self, other: "Stretch") -> bool:
+        """Whether both have rows at the same time."""
+        return self.until >= other.since and other.until >= self.since
 
     def table(self, name: str) -> NDArray[Any]:
         """A column of the summaries."""
@@ -61,7 +68,7 @@ def buckets_of(
     buckets = Buckets(start, bucket_width(start, end, points), points)
     single = [loose]
     for stretch in stretches:
-        others = [other for other in stretches if other is not stretch]
+        others = [other for other in stretches if other is not stretch and other.overlaps(stretch)]
         clean = _clean(stretch, buckets, start, end, known)
         clean &= ~_crossed(stretch, others, loose, clean)
         clean &= ~_tied(stretch, clean)
@@ -83,8 +90,10 @@ def _clean(stretch: Stretch, buckets: Buckets, start: int, end: int, known: int)
 def _crossed(stretch: Stretch, others: Sequence[Stretch], loose: Rows, clean: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Blocks within whose time somebody else has rows, which may supersede."""
     first, last = stretch.table("begin"), stretch.table("end")
-    times = np.sort(loose.time)
-    crossed = np.searchsorted(times, first) < np.searchsorted(times, last, side="right")
+    crossed = np.zeros(len(first), dtype=bool)
+    if len(loose.time):
+        times = np.sort(loose.time)
+        crossed = np.searchsorted(times, first) < np.searchsorted(times, last, side="right")
     for other in others:
         # By blocks: one that is crossed too much costs time, nothing else.
         begins, ends = other.table("begin"), other.table("end")
@@ -112,11 +121,13 @@ def _add(buckets: Buckets, stretch: Stretch, clean: NDArray[np.bool_]) -> None:
 
 
 def _rows_of(stretch: Stretch, chosen: NDArray[np.bool_], start: int, end: int, known: int) -> Rows:
+    if not chosen.any():
+        return Rows.concat([])
     starts, ends = (rows[chosen] for rows in stretch.row_ranges())
     counts = ends - starts
     stretch.part.check_rows(stretch.run, starts, ends)
     total = int(counts.sum())
     rows = np.arange(total) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
-    found = rows_at(stretch.part, rows, np.full(total, stretch.run))
+    found = rows_at(stretch.part, rows, np.array([stretch.run]))
     inside = (found.time >= start) & (found.time < end) & (found.recorded <= known)
     return Rows(found.time[inside], found.value[inside], found.quality[inside], found.recorded[inside])
