@@ -256,7 +256,7 @@ async def _run(settings: Settings) -> None:
     await ending
     log.info("stopping")
     await service.stop()
-    gc.unfreeze()  # or DuckDB's binding complains at the exit about what nobody collected
+    gc.unfreeze()
 
 
 def _spare_the_collector() -> None:

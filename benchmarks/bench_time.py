@@ -68,6 +68,7 @@ def entries(readings: int, signals: int, values: Values) -> Iterator[Entry]:
 def filled(directory: Path, readings: int, signals: int, values: Values) -> HistoryStore:
     """A store that holds that many readings, merged as it is after a quiet while."""
     store = HistoryStore(directory, quiet_s=0.0)
+    store.start()
     chunk: list[Entry] = []
     for entry in entries(readings, signals, values):
         chunk.append(entry)

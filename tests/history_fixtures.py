@@ -1,16 +1,27 @@
 """Readings drawn at random, and what a question about them must be answered with, worked out row by row."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from iotsense.twin.batch import ReadingBatch
 from iotsense.twin.entry import Entry, EntryKind
 from iotsense.twin.history_rows import SignalRows
+from iotsense.twin.history_store import HistoryStore
 from iotsense.twin.history_tail import rows_of_entries
 from iotsense.twin.state import NEVER
 
 S = 1_000_000_000
 DAY = 86_400 * S
+
+
+def opened(directory: Path, **options: Any) -> HistoryStore:
+    """A store at work."""
+    store = HistoryStore(directory, **options)
+    store.start()
+    return store
 
 
 def entry(seq: int, recorded: int, batch: ReadingBatch) -> Entry:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from history_fixtures import DAY, S, all_rows, bits, entry, expected_latest, stream
+from history_fixtures import DAY, S, all_rows, bits, entry, expected_latest, opened, stream
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -68,7 +68,7 @@ def test_any_readings_are_found_as_of_any_instant(
     questions: list[tuple[int, int | None]],
 ) -> None:
     directory = tmp_path_factory.mktemp("store") / "history"
-    store = HistoryStore(directory)
+    store = opened(directory)
     entries: list[Entry] = []
     recorded = 19_000 * DAY
     for number, (batch, pause, flush) in enumerate(given):
@@ -81,7 +81,7 @@ def test_any_readings_are_found_as_of_any_instant(
     for again in (False, True):
         if again:
             store.close()
-            store = HistoryStore(directory)
+            store = opened(directory)
         assert store.count() == len(rows)
         for time, known_at in questions:
             assert told(store.latest(time, known_at, SIGNALS)) == expected_latest(rows, time, known_at, SIGNALS)
@@ -97,7 +97,7 @@ def test_long_runs_are_searched_by_block(tmp_path: Path, late: float) -> None:
     generator = np.random.default_rng(seed)
     entries = stream(generator, entries=60, rows=600, signals=5, days=3, late=late)
     rows = all_rows(entries)
-    store = HistoryStore(tmp_path / "history", tail_rows=7_000)
+    store = opened(tmp_path / "history", tail_rows=7_000)
     store.apply(entries)
     newer = rows_of_entries(stream(np.random.default_rng(1), 2, 10, 5, 1)[:1])
     assert newer is not None
@@ -114,7 +114,7 @@ def test_long_runs_are_searched_by_block(tmp_path: Path, late: float) -> None:
 
 
 def test_what_is_not_applied_yet_is_heeded(tmp_path: Path) -> None:
-    store = HistoryStore(tmp_path / "history")
+    store = opened(tmp_path / "history")
     store.apply([entry(1, 100, ReadingBatch.of([0, 1], [10, 10], [1.0, 2.0]))])
     newer = rows_of_entries(
         [entry(2, 200, ReadingBatch.of([0], [10], [5.0])), entry(3, 300, ReadingBatch.of([7], 9, [6.0]))]
@@ -128,7 +128,7 @@ def test_what_is_not_applied_yet_is_heeded(tmp_path: Path) -> None:
 
 
 def test_a_reader_keeps_the_parts_that_it_began_with(tmp_path: Path) -> None:
-    store = HistoryStore(tmp_path / "history")
+    store = opened(tmp_path / "history")
     store.apply([entry(1, 100, ReadingBatch.of([0], [10], [1.0]))])
     store.flush()
     with store.parts.reading() as view:
@@ -144,7 +144,7 @@ def test_a_reader_keeps_the_parts_that_it_began_with(tmp_path: Path) -> None:
 def stored(tmp_path: Path) -> tuple[Path, SignalRows]:
     """A closed store of two days."""
     entries = stream(np.random.default_rng(), entries=20, rows=2_000, signals=5, days=2)
-    store = HistoryStore(tmp_path / "history")
+    store = opened(tmp_path / "history")
     store.apply(entries)
     store.close()
     return tmp_path / "history", all_rows(entries)
@@ -158,7 +158,7 @@ def test_no_flipped_byte_goes_unnoticed(stored: tuple[Path, SignalRows]) -> None
         whole = path.read_bytes()
         for at in generator.integers(0, len(whole), 15).tolist():
             path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << int(generator.integers(8))]) + whole[at + 1 :])
-            store = HistoryStore(directory)
+            store = opened(directory)
             with pytest.raises(DamagedFileError, match=path.name):
                 for signal in SIGNALS.tolist():
                     store.rows(signal, -(2**62), 2**62)
@@ -168,7 +168,7 @@ def test_no_flipped_byte_goes_unnoticed(stored: tuple[Path, SignalRows]) -> None
                 store.latest(end, None, SIGNALS)
             store.close()
         path.write_bytes(whole)
-    store = HistoryStore(directory)
+    store = opened(directory)
     assert told(store.latest(end, None, SIGNALS)) == expected_latest(rows, end, None, SIGNALS)
     store.close()
 
@@ -182,7 +182,7 @@ def test_a_missing_or_torn_part_is_told_and_never_a_silent_gap(stored: tuple[Pat
     else:
         whole = newest.read_bytes()
         newest.write_bytes(whole[:-1] if harm == "torn" else whole + b"\x00")
-    store = HistoryStore(directory)
+    store = opened(directory)
     (lost,) = store.parts.manifest.lost
     assert lost.name == newest.name
     with pytest.raises(DamagedFileError, match=f"{newest.name}: {lost.rows} rows"):
@@ -199,7 +199,7 @@ def test_what_a_crash_left_is_cleared_away(stored: tuple[Path, SignalRows]) -> N
     known = sorted(path.name for path in directory.iterdir())
     for name in ("raw-19000-00000099.part", "raw-19000-00000098.new", "manifest.new"):
         (directory / name).write_bytes(b"half")
-    store = HistoryStore(directory)
+    store = opened(directory)
     assert sorted(path.name for path in directory.iterdir()) == known
     assert store.count() == len(rows)
     store.close()
@@ -224,7 +224,7 @@ def test_buckets_of_blocks_are_those_of_the_rows(
     generator = np.random.default_rng(seed)
     entries = stream(generator, entries=80, rows=1_000, signals=5, days=3, late=late)
     rows = all_rows(entries)
-    store = HistoryStore(tmp_path / "history", tail_rows=9_000, quiet_s=0.0)
+    store = opened(tmp_path / "history", tail_rows=9_000, quiet_s=0.0)
     store.apply(entries)
     if compacted:
         store.flush()
@@ -244,7 +244,7 @@ def test_buckets_of_blocks_are_those_of_the_rows(
 def test_small_parts_become_one_and_nothing_changes(tmp_path: Path) -> None:
     entries = stream(np.random.default_rng(), entries=40, rows=3_000, signals=5, days=2, late=0.1)
     rows = all_rows(entries)
-    store = HistoryStore(tmp_path / "history", tail_rows=6_000, quiet_s=0.0)
+    store = opened(tmp_path / "history", tail_rows=6_000, quiet_s=0.0)
     store.apply(entries)
     store.flush()
     while store.upkeep.step():
@@ -257,7 +257,7 @@ def test_small_parts_become_one_and_nothing_changes(tmp_path: Path) -> None:
     for again in (False, True):
         if again:
             store.close()
-            store = HistoryStore(tmp_path / "history")
+            store = opened(tmp_path / "history")
         check_rows(store, rows, -(2**62), 2**62, None)
         for time, known_at in np.random.default_rng().integers(*span, (20, 2)).tolist():
             assert told(store.latest(time, known_at, SIGNALS)) == expected_latest(rows, time, known_at, SIGNALS)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from iotsense.twin.batch import ReadingBatch
-from iotsense.twin.errors import StorageReadOnlyError
+from iotsense.twin.errors import DamagedFileError, StorageReadOnlyError
 from iotsense.twin.model import Level
 from iotsense.twin.twin import StoreOptions, Twin
 
@@ -48,15 +48,46 @@ def test_a_damaged_checkpoint_is_passed_over(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", ["gone", "torn", "garbage"])
-def test_the_query_store_is_built_anew(directory: Path, harm: str) -> None:
-    store = directory / "plant.duckdb"
+@pytest.mark.parametrize("name", ["manifest", "*.part"])
+def test_history_is_built_anew(directory: Path, name: str, harm: str) -> None:
+    (harmed,) = (directory / "history").glob(name)
     if harm == "gone":
-        store.unlink()
+        harmed.unlink()
     elif harm == "torn":
-        store.write_bytes(store.read_bytes()[:5000])
+        harmed.write_bytes(harmed.read_bytes()[:-20])
     else:
-        store.write_bytes(b"garbage" * 10_000)
+        harmed.write_bytes(b"garbage" * 10_000)
     check_complete(directory)
+    with Twin.open(directory, OPTIONS) as twin:
+        assert twin.damage == []
+        assert twin.reading_count() == 30_000
+
+
+def test_a_lost_part_is_made_again_beside_those_that_are_left(directory: Path) -> None:
+    with Twin.open(directory, OPTIONS) as twin:
+        twin.apply(ReadingBatch.of([0] * 3, [5, 40_000, 86_400_000_000_000], [7.0, 8.0, 9.0]))
+    parts = sorted((directory / "history").glob("*.part"))
+    assert len(parts) == 3
+    parts[0].unlink()
+    with Twin.open(directory, OPTIONS) as twin:
+        assert twin.damage == []
+        assert twin.reading_count() == 30_003
+        assert twin.history(0, 4, 6).value.tolist() == [0.0, 7.0]
+
+
+def test_what_the_journal_no_longer_has_is_told_and_not_passed_over(directory: Path) -> None:
+    with Twin.open(directory, OPTIONS) as twin:
+        twin.apply(ReadingBatch.of([0], 86_400_000_000_000, [9.0]))
+    for segment in sorted((directory / "journal").glob("*.sqlite"))[:-1]:
+        segment.unlink()
+    lost, _ = sorted((directory / "history").glob("*.part"))
+    lost.unlink()
+    with Twin.open(directory, OPTIONS) as twin:
+        (told,) = twin.damage
+        assert f"{lost.name}: 30000 rows of history (raw) from 1970-01-01T00:00:00" in told
+        with pytest.raises(DamagedFileError, match="are lost"):
+            twin.history(0, 0, 10)
+        assert len(twin.history(0, 86_400_000_000_000, 2**62)) == 1
 
 
 def test_without_its_oldest_segments_a_plant_still_starts(directory: Path) -> None:

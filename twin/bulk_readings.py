@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from .bulk_files import FileInfo, file_info, whole_file
-from .query_store import translated
+from .duckdb_errors import translated
 from .transfer import Readings, readings_of
 
 WINDOW_ROWS = 500_000

@@ -60,6 +60,11 @@ class Catalog:
                 self._writer.close()
                 raise
 
+    @property
+    def durable_seq(self) -> int:
+        """The last entry that is needed no more."""
+        return self.applied_seq
+
     # Writing
 
     def apply(self, entries: Sequence[Entry]) -> None:

@@ -12,7 +12,7 @@ RESERVE_BYTES = 8 << 20
 
 
 class DataDirectory:
-    """A locked directory: `journal/`, `checkpoints/`, `plant.duckdb`, `plant.sqlite`, and the lock with its owner's id.
+    """A locked directory: `journal/`, `checkpoints/`, `history/`, `plant.sqlite`, and the lock with its owner's id.
 
     Raises DirectoryInUseError if another process has it, StorageReadOnlyError if it cannot be written.
     """
@@ -38,9 +38,9 @@ class DataDirectory:
         return self.path / "checkpoints"
 
     @property
-    def query_store(self) -> Path:
-        """The DuckDB file."""
-        return self.path / "plant.duckdb"
+    def history(self) -> Path:
+        """Where the parts of history are."""
+        return self.path / "history"
 
     @property
     def catalog(self) -> Path:

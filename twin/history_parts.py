@@ -98,7 +98,6 @@ class Parts:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(exist_ok=True)
         self.directory = directory
-        self.damage: list[str] = []
         self.files = PartFiles(directory)
         self.lock = threading.RLock()  # held for moments only
         self._changing = threading.Lock()  # held while a manifest is written
@@ -115,7 +114,6 @@ class Parts:
                 raise DamagedFileError(f"{self.directory}: the manifest is gone")
         except DamagedFileError as damage:
             log.error("history is set aside and built anew from the journal: %s", damage)
-            self.damage.append(str(damage))
             self._set_aside()
             manifest = None
         if manifest is None:
@@ -172,6 +170,7 @@ class Parts:
         `at_once` is called at the moment from which readers see the new parts. Raises StorageError; then everything is
         as before.
         """
+        new = list(new)
         names = {info.name for info in old}
         recovered = {info.name for info in found}
         with self._changing:
@@ -185,8 +184,7 @@ class Parts:
             history_manifest.save(manifest, self.directory)
             with self.lock:
                 self.manifest = manifest
-                if names:
-                    self._retired.append((set(self._readers), sorted(names)))
+                self._retired.append((set(self._readers), sorted(names - {info.name for info in new})))
                 self._view = View(self.files, manifest.parts, manifest.lost)
                 at_once()
                 gone = self._unread()

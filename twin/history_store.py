@@ -15,8 +15,8 @@ from .errors import StorageError
 from .history import History, Rows, history_of
 from .history_flush import write_parts
 from .history_latest import latest
-from .history_parts import Parts, View
-from .history_raw import signal_rows
+from .history_parts import DAY_NS, Parts, View
+from .history_raw import segments_of, signal_rows
 from .history_raw_writer import RAW, PartInfo
 from .history_rows import SignalRows
 from .history_spans import WORTHWHILE_ROWS, Stretch, buckets_of
@@ -41,6 +41,7 @@ class HistoryStore:
     def __init__(
         self, directory: Path, tail_rows: int = TAIL_ROWS, tail_s: float = TAIL_S, quiet_s: float = QUIET_S
     ) -> None:
+        self.path = directory
         self.parts = Parts(directory)
         self.upkeep = Upkeep(self.parts, quiet_s)
         self.trouble: StorageError | None = None
@@ -51,6 +52,9 @@ class HistoryStore:
         self._began = time.monotonic()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
+
+    def start(self) -> None:
+        """Begins to write parts and to keep them in order."""
         self._thread.start()
         self.upkeep.start()
 
@@ -60,6 +64,12 @@ class HistoryStore:
     def applied_seq(self) -> int:
         """The journal's last entry that questions are answered from."""
         return self._active.seq
+
+    @applied_seq.setter
+    def applied_seq(self, seq: int) -> None:
+        """Goes on behind entries that the journal no longer has."""
+        with self._condition:
+            self._active.seq = seq
 
     @property
     def durable_seq(self) -> int:
@@ -76,11 +86,6 @@ class HistoryStore:
         with self._condition:
             if time.monotonic() - self._began > self._tail_s and self._frozen is None:
                 self._freeze(0)
-
-    def skip(self, seq: int) -> None:
-        """Goes on behind an entry that the journal no longer has."""
-        with self._condition:
-            self._active.seq = max(self._active.seq, seq)
 
     def flush(self) -> None:
         """Returns when everything that was applied is on the disk; raises StorageError."""
@@ -212,6 +217,24 @@ class HistoryStore:
             total = sum(int(np.count_nonzero(rows.signal == signal)) for rows in tails)
             return total + sum(view.open(info).count(signal) for info in view.of_kind(RAW))
 
+    def days(self, known_at: int) -> list[int]:
+        """The UTC days (since the epoch) of the applied readings that were recorded until then [ns]."""
+        with self._reading(None) as (view, tails):
+            found = {info.day for info in view.of_kind(RAW) if info.min_recorded <= known_at}
+            for rows in tails:
+                found.update(np.unique(rows.time[rows.recorded <= known_at] // DAY_NS).tolist())
+            return sorted(found)
+
+    def rows_of_day(self, day: int, known_at: int) -> Iterator[SignalRows]:
+        """The readings of a UTC day that were recorded until then [ns], superseded ones too, some at a time."""
+        with self._reading(None) as (view, tails):
+            view.refuse_lost(RAW, day * DAY_NS, (day + 1) * DAY_NS - 1)
+            for info in view.by_day.get((RAW, day), []):
+                for rows in segments_of(view.open(info)):
+                    yield rows.take(rows.recorded <= known_at)
+            for rows in tails:
+                yield rows.take((rows.time // DAY_NS == day) & (rows.recorded <= known_at))
+
     @contextlib.contextmanager
     def _reading(self, newer: SignalRows | None) -> Iterator[tuple[View, list[SignalRows]]]:
         with contextlib.ExitStack() as stack:
@@ -233,13 +256,15 @@ class HistoryStore:
     def close(self) -> None:
         """Brings to the disk what is in memory, as far as it takes it; the journal has the rest."""
         try:
-            self.flush()
+            if self._thread.is_alive():
+                self.flush()
         except StorageError as error:
             log.warning("history is behind; it catches up at the next start: %s", error)
         with self._condition:
             self._closing = True
             self._condition.notify_all()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         self.upkeep.close()
         self.parts.files.close()
 

@@ -107,7 +107,7 @@ class Live:
             case EntryKind.POSITION:
                 self.positions[value.name] = value.seq
             case EntryKind.RESOLVED | EntryKind.SNAPSHOT:
-                pass  # the query store's, and a start's, concern
+                pass  # the catalog's, and a start's, concern
         self.seq, self.recorded = entry.seq, entry.recorded
 
     def _become(self, change: StructureChange, recorded: int) -> None:

@@ -1,20 +1,22 @@
 """Questions about the past: the projections, and on top of them the entries that they do not hold yet."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .as_of import AsOf, Now, Then
 from .catalog import Catalog
-from .entry import DeadLetter, EntryKind
+from .entry import DeadLetter
 from .errors import InvalidValueError
-from .history import History, Rows, history_of
+from .history import History
+from .history_rows import SignalRows
+from .history_store import HistoryStore
+from .history_tail import rows_of_entries
 from .journal import Journal
 from .live import Live
 from .model import Event
 from .projector import Projector
-from .query_store import QueryStore
 from .revisions import Revisions
 from .state import StateColumns
 
@@ -22,7 +24,9 @@ from .state import StateColumns
 class Past:
     """History, events, dead letters and revisions; all of it blocks, none of it slows a reading."""
 
-    def __init__(self, live: Live, journal: Journal, store: QueryStore, catalog: Catalog, projector: Projector) -> None:
+    def __init__(
+        self, live: Live, journal: Journal, store: HistoryStore, catalog: Catalog, projector: Projector
+    ) -> None:
         self._live = live
         self._journal = journal
         self._store = store
@@ -52,33 +56,17 @@ class Past:
             raise InvalidValueError("the end of a history must be after its start", "to")
         if points is not None and points < 1:
             raise InvalidValueError("a history has at least one point", "points")
-        # The tail first: a row that moves into the store meanwhile is found twice, which does no harm.
-        tail = self._tail(signal, start, end, known_at)
-        stored = self._store.rows(signal, start, end, known_at)
-        return history_of(_joined([stored, *tail]), start, end, points)
+        return self._store.history(signal, start, end, points, known_at, self._newer())
 
-    def _tail(self, signal: int, start: int, end: int, known_at: int | None) -> list[Rows]:
+    def _newer(self) -> SignalRows | None:
+        """Readings that history does not hold yet; one that it takes over meanwhile is seen twice, without harm."""
         if self._journal.recent(self._store.applied_seq) is None:
             self._projector.catch_up(self._store)
-        tail = []
-        for entry in self._journal.read(self._store.applied_seq):
-            if known_at is not None and entry.recorded > known_at:
-                break
-            if entry.kind is not EntryKind.READINGS:
-                continue
-            batch = entry.value
-            rows = np.flatnonzero(batch.signal == signal)
-            if len(rows):
-                time = batch.time[rows]
-                rows = rows[(time >= start) & (time < end)]
-                recorded = np.full(len(rows), entry.recorded, dtype=np.int64)
-                tail.append(Rows(batch.time[rows], batch.value[rows], batch.quality[rows], recorded))
-        return tail
+        return rows_of_entries(list(self._journal.read(self._store.applied_seq)))
 
     def latest(self, time: int | None, known_at: int | None, signals: NDArray[np.int32]) -> StateColumns:
         """The newest reading of each signal up to `time` [ns] among those recorded until `known_at` [ns]."""
-        self._projector.catch_up(self._store)
-        return self._store.latest(time, known_at, signals)
+        return self._store.latest(time, known_at, signals, self._newer())
 
     def reading_count(self, signal: int | None) -> int:
         """Stored readings of one signal or of all."""
@@ -90,8 +78,8 @@ class Past:
         self._projector.catch_up(self._store)
         return self._store.days(known_at)
 
-    def readings_of_day(self, day: int, known_at: int) -> dict[str, Any]:
-        """The columns of all readings of a UTC day that were recorded until then [ns], superseded ones too."""
+    def readings_of_day(self, day: int, known_at: int) -> Iterator[SignalRows]:
+        """All readings of a UTC day that were recorded until then [ns], superseded ones too, some at a time."""
         return self._store.rows_of_day(day, known_at)
 
     # Events
@@ -150,12 +138,3 @@ class Past:
         """How many were neither replayed nor purged."""
         self._projector.catch_up(self._catalog)
         return self._catalog.pending_dead_letters()
-
-
-def _joined(rows: list[Rows]) -> Rows:
-    return Rows(
-        np.concatenate([r.time for r in rows]),
-        np.concatenate([r.value for r in rows]),
-        np.concatenate([r.quality for r in rows]),
-        np.concatenate([r.recorded for r in rows]),
-    )

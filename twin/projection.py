@@ -8,10 +8,14 @@ from .entry import Entry
 
 
 class Projection(Protocol):
-    """A store that holds what the journal told it up to `applied_seq`, durably."""
+    """A store that holds what the journal told it up to `applied_seq`, and that up to `durable_seq` for good."""
 
     path: Path
     applied_seq: int
+
+    @property
+    def durable_seq(self) -> int:
+        """The last entry that is needed no more."""
 
     def apply(self, entries: Sequence[Entry]) -> None:
         """Takes in the entries behind `applied_seq`, all or none; raises StorageError."""

@@ -60,7 +60,7 @@ class Projector:
         while not self._closing:
             more = sum(self._try(store) for store in self._stores)
             try:
-                self._upkeep(self.applied_seq)
+                self._upkeep(min(store.durable_seq for store in self._stores))
             except OSError as error:
                 log.warning("the data directory could not be looked after: %s", error)
             with self._condition:

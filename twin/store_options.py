@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from .history_store import TAIL_ROWS
 from .journal import SEGMENT_BYTES
 
 
@@ -9,11 +10,12 @@ from .journal import SEGMENT_BYTES
 class StoreOptions:
     """Sizes and times of the storage.
 
-    segment_bytes: size of a journal file. memory_limit: DuckDB's. projection_interval [s]: how often the query store
-    is written. journal_retention [s]: how long entries stay in the journal after every projection has them.
+    segment_bytes: size of a journal file. tail_rows: readings in memory before they become a part of history.
+    projection_interval [s]: how often the journal is followed. journal_retention [s]: how long entries stay in the
+    journal after every projection has them.
     """
 
     segment_bytes: int = SEGMENT_BYTES
-    memory_limit: str = "128MB"
+    tail_rows: int = TAIL_ROWS
     projection_interval: float = 1.0
     journal_retention: float = 7 * 86_400

@@ -84,7 +84,8 @@ class Transfer:
 
     def readings(self, day: int, known_at: int) -> Iterator[Readings]:
         """All readings of a UTC day that were recorded until then, in pieces of bounded size and in no order."""
-        yield readings_of(self._past.readings_of_day(day, known_at))
+        for rows in self._past.readings_of_day(day, known_at):
+            yield Readings(rows.signal, rows.time, rows.value, rows.quality, rows.recorded)
 
     # In
 

@@ -23,6 +23,8 @@ from .errors import NotYetError, StorageError
 from .graph import Graph
 from .graph_edit import GraphEdit
 from .history import History
+from .history_repair import repair
+from .history_store import HistoryStore
 from .journal import Journal
 from .live import STALE, Live
 from .model import Event
@@ -30,7 +32,6 @@ from .parts import identity_hash, identity_hashes, reading_parts, record_parts, 
 from .past import Past
 from .projection import Projection
 from .projector import Projector
-from .query_store import QueryStore
 from .recovery import open_or_renew, recover
 from .revisions import Revisions
 from .state import TwinState
@@ -58,12 +59,14 @@ class Twin:
         self._structure = threading.Lock()
         self._journal = Journal(directory.journal, self._live, options.segment_bytes)
         self._upkeep = Upkeep(self._live, self._journal, directory, options.journal_retention)
-        self._store = open_or_renew(directory.query_store, lambda path: QueryStore(path, options.memory_limit))
+        self._store = HistoryStore(directory.history, options.tail_rows)
         self._catalog = open_or_renew(directory.catalog, Catalog)
         self._stores: tuple[Projection, ...] = (self._catalog, self._store)
         self.damage = recover(self._live, self._journal, self._upkeep.checkpoints, self._stores)
+        self.damage += repair(self._store.parts, self._journal)
         self.budget = self._upkeep.budget
         self._journal.start()
+        self._store.start()
         self._projector = Projector(self._journal, self._stores, self._upkeep.look, options.projection_interval)
         self._past = Past(self._live, self._journal, self._store, self._catalog, self._projector)
         self._projector.start()
@@ -151,7 +154,8 @@ class Twin:
     @property
     def history_trouble(self) -> str | None:
         """Why history lags behind the journal; None if all is well."""
-        return str(self._projector.trouble) if self._projector.trouble else None
+        trouble = self._projector.trouble or self._store.trouble
+        return str(trouble) if trouble else None
 
     @property
     def writable(self) -> bool:
@@ -371,7 +375,7 @@ class Twin:
         """Bytes on the disk, by part."""
         return {
             "journal": self._journal.size(),
-            "query_store": self._store.size(),
+            "history": self._store.size(),
             "catalog": self._catalog.size(),
         }
 
