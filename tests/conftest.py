@@ -10,8 +10,9 @@ import pytest
 import servers
 from database_fixtures import influxdb_server, postgresql_server
 from mosquitto_fixtures import mosquitto
+from neo4j_fixtures import neo4j, neo4j_server
 
-__all__ = ["influxdb_server", "mosquitto", "postgresql_server"]
+__all__ = ["influxdb_server", "mosquitto", "neo4j", "neo4j_server", "postgresql_server"]
 
 _left_out: dict[str, list[str]] = defaultdict(list)
 

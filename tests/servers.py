@@ -18,6 +18,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "gcc": ("gcc",),
     "postgresql": ("postgres",),
     "influxdb": ("influxd-v2.7.11",),  # Debian's is 1.6, so this one bears its version in its name
+    "neo4j": ("java",),  # and the jars that scripts/service-neo4j.sh fetches
     "tmpfs": ("mount",),  # a small file system of its own, for a full disk; only root may mount one
 }
 
@@ -44,6 +45,8 @@ def find(name: str) -> Path | None:
     found = next((Path(path) for path in paths if path), None)
     if name == "gcc" and found and not _compiles(found):
         return None
+    if name == "neo4j" and found:
+        return max(CACHE.glob("neo4j/*/lib"), default=None)
     if name == "tmpfs" and found and not _mounts(found):
         return None
     return found
