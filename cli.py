@@ -13,6 +13,7 @@ from .cli_ingest import dead_letters, load
 from .cli_plant import events, history, state, status, twins
 from .cli_run import demo, run
 from .cli_sources import sources
+from .cli_stores import repair, stores
 
 HELP = """A digital-twin-centric graph service for plants.
 
@@ -35,7 +36,7 @@ def version() -> None:
 
 for command in (run, demo, init, validate, plan, apply, export, schema, load, dead_letters, bulk):
     cli.add_command(command)
-for command in (status, twins, state, history, events, sources, graph):
+for command in (status, twins, state, history, events, sources, stores, repair, graph):
     cli.add_command(command)
 
 

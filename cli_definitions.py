@@ -39,14 +39,25 @@ def validate(paths: Sequence[Path], strict: bool, format: str) -> int:
 
 
 @click.command()
-@PATHS
+@click.argument("paths", nargs=-1, metavar="PATH...", type=click.Path(path_type=Path))
 @target_options
+@click.option(
+    "--from",
+    "store",
+    metavar="STORE",
+    help="Instead of definitions: what somebody changed in a graph database (neo4j) by hand.",
+)
 @click.option(
     "--format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="JSON for programs."
 )
-def plan(target: "Target", paths: Sequence[Path], format: str) -> None:
+def plan(target: "Target", paths: Sequence[Path], store: str | None, format: str) -> None:
     """What applying definitions would change in the running graph."""
-    found = _plan(replace(target, missing="temporary"), _documents(paths))
+    if bool(paths) == bool(store):
+        raise click.UsageError("say either which definitions to plan, or --from STORE")
+    if store:
+        found = {"findings": [], **_drift(target, store)}
+    else:
+        found = _plan(replace(target, missing="temporary"), _documents(paths))
     if format == "json":
         print_json(found)
         return
@@ -79,6 +90,11 @@ def apply(target: "Target", paths: Sequence[Path], allow_remove: bool, yes: bool
 @connected
 async def _plan(connection: "Connection", documents: dict[str, Any]) -> Any:
     return await connection.post("/definitions/plan", json=documents)
+
+
+@connected
+async def _drift(connection: "Connection", store: str) -> Any:
+    return await connection.get(f"/stores/{store}/drift")
 
 
 @connected

@@ -144,7 +144,7 @@ class Service:
         stack.push_async_callback(self._supervisor.stop)
         self._watch()
         self.stores = Stores(self.twin, self._supervisor)
-        self.context.stores = self.stores.statuses
+        self.context.stores, self.context.graph_stores = self.stores.statuses, lambda: self.stores.graph.projections
         await self._serve(stack, tcp, unix)
         stack.push_async_callback(self._stop_sources)
         await self.follow()

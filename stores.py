@@ -1,5 +1,6 @@
 """The external stores of a running service: those that the definition names, each followed by a task of its own."""
 
+from .graph_stores import GraphStores
 from .supervisor import Supervisor
 from .twin.define_config import Storage
 from .twin.define_project import Project
@@ -13,6 +14,7 @@ class Stores:
     """Starts, replaces and ends the stores' tasks as definitions change."""
 
     def __init__(self, twin: Twin, supervisor: Supervisor) -> None:
+        self.graph = GraphStores(twin, supervisor)
         self._twin = twin
         self._supervisor = supervisor
         self._followers: dict[str, StoreFollower] = {}
@@ -20,10 +22,12 @@ class Stores:
 
     def statuses(self) -> list[StoreStatus]:
         """How each of them is now."""
-        return [follower.refresh() for follower in self._followers.values()]
+        graph = [projection.status for projection in self.graph.projections.values()]
+        return [*graph, *(follower.refresh() for follower in self._followers.values())]
 
     async def follow(self, project: Project) -> None:
         """Takes over what was applied; a store that stayed as it was goes on undisturbed."""
+        await self.graph.follow(project)
         storage = project.iotsense.storage
         if storage == self._storage:
             return

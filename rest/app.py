@@ -24,6 +24,7 @@ from . import (
     problem,
     service,
     signals,
+    stores,
     telemetry,
     twins,
 )
@@ -54,6 +55,7 @@ ENDPOINTS: list[Endpoint] = [
     *dead_letters.ENDPOINTS,
     *loading.ENDPOINTS,
     *bulk.ENDPOINTS,
+    *stores.ENDPOINTS,
     *service.ENDPOINTS,
     Endpoint(
         "GET", "/openapi.json", openapi_document, "This document", (Answer("An OpenAPI 3.1 document", dict),), "service"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..ingest.pipeline import Pipeline
     from ..ingest.source_state import SourceStatus
     from .bulk_jobs import BulkJobs
+    from ..twin.store_projection import GraphProjection
 
 MAX_BODY = 16 << 20
 
@@ -28,14 +29,16 @@ async def _nothing() -> None:
 class Context:
     """The parts of a service, running or opened for one command, that its facades work on.
 
-    `stores` are the external ones; `health` tells how its tasks are; `applied` is told of new definitions; within
-    `alone` only an import writes; `stopping` ends streams; `instance` differs from process to process.
+    `stores` are the external ones, `graph_stores` those that show the graph; `health` tells how its tasks are;
+    `applied` is told of new definitions; within `alone` only an import writes; `stopping` ends streams; `instance`
+    differs from process to process.
     """
 
     twin: Twin
     pipeline: "Pipeline"
     sources: Callable[[], Mapping[str, "SourceStatus"]] = dict
     stores: Callable[[], Sequence[StoreStatus]] = tuple
+    graph_stores: Callable[[], Mapping[str, "GraphProjection"]] = dict
     health: Callable[[], dict[str, Any]] = dict
     applied: Callable[[], Awaitable[None]] = _nothing
     alone: Callable[[], AbstractAsyncContextManager[None]] = nullcontext

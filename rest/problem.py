@@ -24,6 +24,8 @@ from ..twin.errors import (
     StorageError,
     StorageFullError,
     StorageReadOnlyError,
+    StoreError,
+    StoreRefusedError,
 )
 from ..twin.finding import Finding
 from .http_errors import ClientGoneError, MediaTypeError, StoppingError, TooLargeError
@@ -88,6 +90,15 @@ PROBLEMS: dict[type[IoTSenseError], Problem] = {
         "missing-extra", 501, "An optional library is missing", "The text holds the command that installs it."
     ),
     SourceError: Problem("source", 502, "A source cannot be used", "A broker, server or device refuses or is away."),
+    StoreError: Problem(
+        "store", 503, "An external store is away", "The database does not answer; what it misses, it gets when it does."
+    ),
+    StoreRefusedError: Problem(
+        "store-refused",
+        503,
+        "An external store cannot be used as it is",
+        "Somebody has to change something at the database or in its configuration; the text says what.",
+    ),
     StorageError: Problem(
         "storage", 503, "The storage cannot be used", "The data directory cannot be used as asked; nothing was stored."
     ),

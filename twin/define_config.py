@@ -94,6 +94,8 @@ class Storage(Model):
     """Host of the database."""
     port: Port | None = None
     """Port of the database; left out, its usual one."""
+    graph: Literal["embedded", "neo4j"] | None = None
+    """`neo4j` publishes the graph to the Neo4j that `iotsense.graph` or the environment names; `embedded` does not."""
     url: Annotated[str, Url(("http", "https", "postgresql"))] | None = None
     """Address of the database, instead of host and port."""
     database: Name | None = None
@@ -125,18 +127,18 @@ class Storage(Model):
 
 
 class GraphStore(Model):
-    """A graph database that the plant's graph is published to."""
+    """A graph database that the plant's graph is published to. What is left out is taken from the environment."""
 
     type: Literal["neo4j"] = "neo4j"
     """Kind of graph database."""
-    url: Annotated[str, Url(("bolt", "bolt+s", "neo4j", "neo4j+s"))]
-    """bolt://host:7687."""
+    url: Annotated[str, Url(("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc"))] | None = None
+    """bolt://host:7687; left out, NEO4J_URL or NEO4J_URI, else this machine's."""
     username: Name | None = None
-    """User at the database."""
+    """User at the database; left out, NEO4J_USERNAME."""
     password: Secret | None = None
-    """The user's password."""
-    database: Name = "neo4j"
-    """Name of the database."""
+    """The user's password; left out, NEO4J_PASSWORD."""
+    database: Name | None = None
+    """Name of the database; left out, NEO4J_DATABASE, else `neo4j`."""
 
 
 class Training(Model):

@@ -70,7 +70,7 @@ def _config(project: Project) -> Iterator[str]:
     config = project.iotsense
     if config.storage.retention and config.storage.type == "embedded":
         yield f"iotsense.storage.retention {_LATER}; nothing is deleted"
-    for name in ("graph", "predictive_maintenance", "edge", "alerts", "oee"):
+    for name in ("predictive_maintenance", "edge", "alerts", "oee"):
         section = getattr(config, name)
         if section is not None and getattr(section, "enabled", True):
             yield f"iotsense.{name} {_LATER}"

@@ -40,7 +40,8 @@ class StoreStatus:
 
     `since` [ns] is when it came into this state, `error` what keeps it from running. `position` is the journal entry
     that it has come to, `lag_entries` how many are behind that, `written` how many rows (or nodes) it has taken since
-    the start. `gaps` are the ranges of entries (first, last) that it will never have.
+    the start. `gaps` are the ranges of entries (first, last) that it will never have. `drift` is in how many places
+    somebody changed it by hand, noticed since `drift_since` [ns].
     """
 
     def __init__(self, name: str, type: str, address: str = "") -> None:
@@ -56,6 +57,8 @@ class StoreStatus:
         self.written = 0
         self.gaps: list[tuple[int, int]] = []
         self.notes: list[str] = []
+        self.drift = 0
+        self.drift_since: int | None = None
 
     def connecting(self) -> None:
         """It tries to reach the server; what went wrong last is still told."""
@@ -85,6 +88,14 @@ class StoreStatus:
         """It holds the entries up to `position`; the journal's last is `last`."""
         self.position = position
         self.lag_entries = max(0, last - position)
+
+    def drifted(self, places: int) -> None:
+        """It was compared: somebody changed it by hand in so many places."""
+        if not places:
+            self.drift_since = None
+        elif not self.drift:
+            self.drift_since = now_ns()
+        self.drift = places
 
     def _connected(self, state: StoreState) -> None:
         if self.state is StoreState.CONNECTING:
@@ -120,6 +131,8 @@ class StoreStatus:
             "written": self.written,
             "gaps": [{"first": first, "last": last} for first, last in self.gaps],
             "notes": list(self.notes),
+            "drift": self.drift,
+            "drift_since": None if self.drift_since is None else format_time(self.drift_since),
         }
 
 
@@ -130,6 +143,11 @@ def store_reasons(statuses: Iterable[StoreStatus]) -> list[str]:
         if status.error:
             reasons.append(
                 f"store {status.name} is in {status.state} since {format_time(status.since)}: {status.error}"
+            )
+        if status.drift_since is not None:
+            reasons.append(
+                f"store {status.name} was changed by hand in {status.drift} places, noticed at"
+                f" {format_time(status.drift_since)}; `iotsense plan --from {status.name}` shows them"
             )
         reasons += [f"store {status.name} will never have the entries {a} to {b}" for a, b in status.gaps]
     return reasons
