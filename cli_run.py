@@ -65,7 +65,8 @@ def run(definitions: tuple[Path, ...], data: Path, listen: str, log_format: str,
 @click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), help="Keep the data here [default: gone at the end]."
 )
-def demo(duration: str | None, speed: float, seed: int, listen: str, data: Path | None) -> int:
+@click.option("--neo4j", metavar="URL", help="Show the line in this Neo4j too, such as bolt://localhost:7687.")
+def demo(duration: str | None, speed: float, seed: int, listen: str, data: Path | None, neo4j: str | None) -> int:
     """Watch a bottling line live: machines that speak MQTT, and the service beside them."""
     from rich.console import Console
 
@@ -76,4 +77,4 @@ def demo(duration: str | None, speed: float, seed: int, listen: str, data: Path 
 
     seconds = None if duration is None else parse_duration(duration)
     logs.configure("text", "warning")
-    return run_demo(seconds, speed, seed, parse_listen(listen), data, Console())
+    return run_demo(seconds, speed, seed, parse_listen(listen), data, Console(), neo4j)

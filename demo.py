@@ -27,6 +27,7 @@ from .twin.twin import Twin
 
 DEFINITION = Path(__file__).parent / "examples" / "bottling-line"
 LINE = "bottling_line_1"
+WITH_NEO4J = Path(__file__).parent / "examples" / "neo4j"
 BROKER_VARIABLE = "BOTTLING_LINE_BROKER"
 CONNECT_S = 20.0
 SETTLE_S = 15.0
@@ -35,15 +36,26 @@ MILLISECOND = 1_000_000
 
 
 def run_demo(
-    duration: float | None, speed: float, seed: int, listen: Listen, data: Path | None, console: Console
+    duration: float | None,
+    speed: float,
+    seed: int,
+    listen: Listen,
+    data: Path | None,
+    console: Console,
+    neo4j: str | None = None,
 ) -> int:
     """Runs the demo for `duration` [s], None until Ctrl-C; the exit status: 0, or 1 if a reading was lost.
 
-    The plant lives `speed` times as fast as the clock. data None is a directory that goes with the demo.
+    The plant lives `speed` times as fast as the clock. data None is a directory that goes with the demo. `neo4j` is the
+    address of a Neo4j that shows the line as well; user and password come from the environment.
     Raises IoTSenseError.
     """
     with _data_directory(data) as directory:
-        settings = Settings(data=directory, definitions=(DEFINITION,), listen=listen)
+        definitions: tuple[Path, ...] = (DEFINITION,)
+        if neo4j is not None:
+            os.environ["NEO4J_URL"] = neo4j
+            definitions = (DEFINITION, WITH_NEO4J)
+        settings = Settings(data=directory, definitions=definitions, listen=listen)
         return asyncio.run(_demo(settings, BottlingLine(seed), speed, duration, console))
 
 

@@ -15,8 +15,8 @@ from .layout import Layouts
 if TYPE_CHECKING:
     from ..ingest.pipeline import Pipeline
     from ..ingest.source_state import SourceStatus
-    from .bulk_jobs import BulkJobs
     from ..twin.store_projection import GraphProjection
+    from .bulk_jobs import BulkJobs
 
 MAX_BODY = 16 << 20
 

@@ -20,7 +20,8 @@ from iotsense.twin.store_neo4j import Neo4jAddress, Neo4jGraph
 from iotsense.twin.store_projection import GraphProjection
 from iotsense.twin.twin import Twin
 
-SETTLE_S = 60
+SETTLE_S = 180
+pytestmark = pytest.mark.timeout(600)
 
 
 class EmbeddedHome(Home):
@@ -40,10 +41,12 @@ class EmbeddedHome(Home):
 class Neo4jHome(Home):
     """A projection with short pauses, so that tests need not wait for the second to pass."""
 
-    def __init__(self, directory: Path, url: str) -> None:
+    def __init__(self, directory: Path, url: str, fill: Callable[[Twin], object] | None = None) -> None:
         self._directory = directory
         self.url = url
-        self.twin = plant(directory)
+        self.twin = plant(directory) if fill is None else Twin.open(directory)
+        if fill is not None:
+            fill(self.twin)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:

@@ -9,7 +9,16 @@ from typing import Any
 from .graph import Graph
 from .store_changes import RowChanges, ends_of
 from .store_neo4j import Neo4jGraph, ShownNode, Stranger
-from .store_rows import OPEN_ANOMALIES, NodeRow, RelationshipKey, node_row, relationships_from, signal_name, state_names
+from .store_rows import (
+    OPEN_ANOMALIES,
+    NodeRow,
+    RelationshipKey,
+    node_row,
+    relationships_at,
+    relationships_from,
+    signal_name,
+    state_names,
+)
 from .store_words import HEALTH_LABELS, LEVEL_LABELS, LEVELS
 
 Properties = dict[str, Any]
@@ -52,17 +61,15 @@ class Comparison:
         for node in self.extra:
             for level in node.labels & LEVELS.keys():
                 changes.removed[level].append(node.key)
-        for one, (expected_properties, _) in self.relationships.items():
-            self._repair_relationship(changes, graph, one, expected_properties)
+        wanted = {one: expected for one, (expected, _) in self.relationships.items()}
+        for row in self.missing:  # what was removed by hand, or is about to be, has lost its relationships
+            wanted |= relationships_at(graph, row.properties["key"])
+        for one, properties in wanted.items():
+            if properties is not None:
+                changes.drawn[ends_of(graph, one)].append((one.source, one.target, properties))
+            elif one.source in graph.node_map and one.target in graph.node_map:  # else it goes with its end
+                changes.cut[ends_of(graph, one)].append((one.source, one.target))
         return changes
-
-    def _repair_relationship(
-        self, changes: RowChanges, graph: Graph, one: RelationshipKey, expected: Properties | None
-    ) -> None:
-        if expected is not None:
-            changes.drawn[ends_of(graph, one)].append((one.source, one.target, expected))
-        elif one.source in graph.node_map and one.target in graph.node_map:  # else it goes with its end
-            changes.cut[ends_of(graph, one)].append((one.source, one.target))
 
 
 async def compare(store: Neo4jGraph, graph: Graph) -> Comparison:

@@ -99,7 +99,8 @@ def _relationship(
 ) -> RelationshipChange | None:
     ends = [graph.node_map.get(key) for key in (one.source, one.target)]
     source, target = (node.id if node else f"#{key}" for node, key in zip(ends, one[::2], strict=True))
-    fields = tuple(_fields(expected or {}, shown or {}, {}))
+    names = (expected or {}).keys() | (shown or {}).keys()
+    fields = tuple(_fields(expected or {}, shown or {}, {name: snake_case(name) for name in names}))
     kind = "added" if expected is None else "removed" if shown is None else "changed"
     return RelationshipChange(kind, source, _word(graph, one), target, fields)
 

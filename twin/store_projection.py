@@ -49,7 +49,6 @@ class GraphProjection:
         check_interval: float = CHECK_S,
     ) -> None:
         self.status = StoreStatus(name, "neo4j", store.address.url)
-        self.found = Comparison()
         self._twin = twin
         self._store = store
         self._writer = GraphWriter(twin, store, health_word)
@@ -225,12 +224,12 @@ class GraphProjection:
         self._answer(graph, found)
 
     def _answer(self, graph: Graph, found: Comparison) -> None:
-        if len(found) and not len(self.found):
-            log.warning("%s was changed by hand in %d places", self.status.name, len(found))
-        self.found = found
-        self.status.drifted(len(found))
+        changes = drift(graph, found)
+        places = len(changes.nodes) + len(changes.relationships)
+        if places and not self.status.drift:
+            log.warning("%s was changed by hand in %d places", self.status.name, places)
+        self.status.drifted(places)
         asked, self._asked = self._asked, []
-        changes = drift(graph, found) if asked else Changes()
         for answer in asked:
             if not answer.done():
                 answer.set_result(changes)

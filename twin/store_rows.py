@@ -64,6 +64,14 @@ def relationships_of(graph: Graph, node: Node) -> Iterator[tuple[RelationshipKey
         yield RelationshipKey(one.source, relationship_type(one.type), one.target), relationship_properties(one)
 
 
+def relationships_at(graph: Graph, key: int) -> dict[RelationshipKey, dict[str, Any]]:
+    """All relationships that a node has, in either direction."""
+    found = dict(relationships_of(graph, graph.node_map[key])) | dict(relationships_from(graph, key))
+    for one in graph.incoming(key):
+        found[RelationshipKey(one.source, relationship_type(one.type), key)] = relationship_properties(one)
+    return found
+
+
 def parent_type(node: Node) -> str:
     """HAS_SENSOR or CONTAINS: how its parent holds a node."""
     return relationship_type(HAS_SENSOR if node.level is Level.SENSOR else CONTAINS)
