@@ -1,13 +1,18 @@
-"""Questions of the graph, as the SDK asks them: `iot.graph.downstream("filler")`. Answers are those of the REST API."""
+"""Questions of the graph, as the SDK asks them: `iot.graph.downstream("filler")`. Answers are those of the REST API.
+
+Each may be asked of another instant than now: `as_of`, `known_at`, `scenario`, `min_revision`.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
+
+from .client_moment import Instant, at
 
 Json = dict[str, Any]
 Words = str | Sequence[str]
 
 
-class Walk(TypedDict, total=False):
+class Walk(Instant, total=False):
     """Which relationships are followed, and how far.
 
     relationship: types, `contains` and `has_sensor` among them. direction: `out`, `in` or `both`. along: a condition on
@@ -46,14 +51,14 @@ class Summed(Around, total=False):
     weight: str
 
 
-class Stop(TypedDict, total=False):
+class Stop(Instant, total=False):
     """within: only what happens within so many seconds. fill: share (0 to 1) of buffers whose level is not known."""
 
     within: float
     fill: float
 
 
-class Points(TypedDict, total=False):
+class Points(Instant, total=False):
     """Of all that these relationships join, of what is `within` a node, or between `source` and `sink`."""
 
     relationship: Words
@@ -141,7 +146,7 @@ def _ends(given: Points) -> Json:
 
 def _parameters(given: Json) -> Json:
     """As a query: several words repeat the parameter, truths are written small, None is left out."""
-    return {name: _written(value) for name, value in given.items() if value is not None}
+    return {name: _written(value) for name, value in at(given).items()}
 
 
 def _written(value: Any) -> Any:

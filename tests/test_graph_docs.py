@@ -35,7 +35,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 
 
 def test_the_page_has_examples() -> None:
-    assert (len(GRAPHQL), len(SHELL), len(YAML), len(BLOCKS)) == (2, 3, 2, 14)
+    assert (len(GRAPHQL), len(SHELL), len(YAML), len(BLOCKS)) == (2, 3, 2, 15)
 
 
 @pytest.mark.parametrize(("query", "answer"), GRAPHQL)

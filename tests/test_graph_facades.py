@@ -265,3 +265,36 @@ def test_the_command_line_shows_tables(running: Process) -> None:
     assert "14.0 s" in impact
     assert "- assumed of line_1.capper: its ways in, or out, are taken as alternatives" in shown("impact", "packer_1")
     assert "line_1.capper" in shown("single-points-of-failure")
+
+
+async def test_questions_of_the_past(running: Process) -> None:
+    """Before there was a plant, and when there was one without readings."""
+    with IoTSense(url=running.url) as iot:
+        structure = next(event["recorded"] for event in iot.events(kind="structure"))
+    before = "2024-01-01T00:00:00Z"
+    for question, parameters in (
+        ("neighbours", {"node": "capper"}), ("downstream", {"node": "filler"}), ("upstream", {"node": "capper"}),
+        ("paths", {"from": "filler", "to": "capper"}), ("rollup", {"node": "line_1", "signal": "power"}),
+        ("impact", {"node": "filler"}),
+    ):  # fmt: skip
+        with pytest.raises(httpx.HTTPStatusError, match="404"):
+            rest(running, question, **parameters, as_of=before)
+        assert rest(running, question, **parameters, as_of=structure)
+    assert rest(running, "single-points-of-failure", as_of=before)["points"] == []
+    # The structure was there, the readings were not.
+    early = rest(running, "rollup", node="line_1", signal="power", as_of=structure)
+    assert (early["value"], early["count"]) == (None, 0)
+    assumed = rest(running, "impact", node="filler", as_of=structure)["assumed"]
+    assert [each["text"] for each in assumed] == ["its level is not known; taken to be 50% full"]
+    async with AsyncIoTSense(url=running.url) as iot:
+        assert await iot.graph.rollup("line_1", "power", as_of=structure) == early
+    with IoTSense(url=running.url) as iot:
+        assert iot.graph.rollup("line_1", "power", as_of=structure) == early
+        with pytest.raises(NotFoundError):
+            iot.graph.downstream("filler", as_of=before)
+    assert cli(running, "rollup", "line_1", "power", "--as-of", structure) == early
+    assert cli(running, "rollup", "line_1", "power", "--min-revision", "1")["count"] == 2
+    done = run_cli("graph", "impact", "filler", "--as-of", before, "--url", running.url, cwd=running.data.parent)
+    assert done.returncode != 0
+    query = f'{{ rollup(node: "line_1", signal: "power", asOf: "{structure}") {{ value count }} }}'
+    assert graphql(running, query)["rollup"] == {"value": None, "count": 0}
