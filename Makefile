@@ -11,13 +11,14 @@ ROOMS  := twin ingest analytics graphql rest sim
 KEY    := $(shell { pwd; cat pyproject.toml; } | cksum | cut -d' ' -f1)
 ready   = $(VENV)/.ready-$(1)-$(KEY)
 
-.PHONY: help demo test bench lint services links clean
+.PHONY: help demo test bench crash-test lint services links clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo      a bottling line comes alive: page, REST, GraphQL    (ARGS=\"--for 20s --speed 10 --seed 7\")"
 	@echo "make test      every test, against real servers                    (ARGS=\"tests/test_mqtt.py -x\")"
 	@echo "make bench     the figures of the README, measured here            (ARGS=\"mqtt http\")"
+	@echo "make crash-test  kills and breaks the service and what is around it  (ARGS=\"service --rounds 3\")"
 	@echo "make lint      ruff, its formatter, mypy strict"
 	@echo "make services  installs the servers that tests use"
 	@echo "make links     the link tree through which mypy finds the package"
@@ -31,6 +32,9 @@ test: $(call ready,test) services
 
 bench: $(call ready,test) services
 	@$(PY) benchmarks/run.py $(ARGS)
+
+crash-test: $(call ready,test) services
+	@$(PY) benchmarks/crash_test.py $(ARGS)
 
 lint: $(call ready,lint) links
 	$(PY) -m ruff check .

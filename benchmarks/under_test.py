@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -25,9 +25,10 @@ def free_port() -> int:
 class Service:
     """One process; `url` is where it listens."""
 
-    def __init__(self, data: Path, config: Path | None = None) -> None:
+    def __init__(self, data: Path, config: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
         self.data = data
         self.config = config
+        self.environment = os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment or {})
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
@@ -41,9 +42,7 @@ class Service:
         log = self.data.parent / "service.log"
         began = time.perf_counter()
         with log.open("ab") as file:
-            self.process = subprocess.Popen(
-                command, stdout=file, stderr=file, env=os.environ | {"PYTHONUNBUFFERED": "1"}
-            )
+            self.process = subprocess.Popen(command, stdout=file, stderr=file, env=self.environment)
         with httpx.Client() as client:
             while time.perf_counter() - began < timeout:
                 if self.process.poll() is not None:

@@ -163,10 +163,10 @@ def cuts(records: list[Record], points: int, seed: int) -> Iterator[tuple[Disk, 
         yield disk, fate
 
 
-def build(directory: Path) -> Path:
-    """The recording library, compiled."""
-    library = directory / "iotrace.so"
-    source = Path(__file__).with_name("iotrace.c")
+def build(directory: Path, name: str = "iotrace") -> Path:
+    """A library to load before a program, compiled: the recording one, or another of this folder."""
+    library = directory / f"{name}.so"
+    source = Path(__file__).with_name(f"{name}.c")
     subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", library, source, "-ldl", "-lpthread"], check=True)
     return library
 

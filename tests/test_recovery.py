@@ -122,3 +122,47 @@ def test_a_journal_that_cannot_be_read_refuses_writes_and_leaves_the_rest_to_see
             twin.apply(ReadingBatch.of([0], 1, [1.0]))
         assert len(twin.history(0, 0, 2**62)) == 30_000
     assert newest.read_bytes() == b"garbage" * 10_000
+
+
+def killed(directory: Path) -> Path:
+    """A copy of a directory whose process was killed with 300 readings that only the write-ahead log holds."""
+    with Twin.open(directory, StoreOptions(projection_interval=60)) as twin:
+        for i in range(300):
+            twin.apply(ReadingBatch.of([0], [100_000 + i], [1.0]))
+        return Path(shutil.copytree(directory, directory.with_name("killed")))
+
+
+@pytest.mark.parametrize("harm", ["cut", "flipped"])
+def test_a_write_ahead_log_that_lost_its_end_is_noticed(directory: Path, harm: str) -> None:
+    copy = killed(directory)
+    check = Path(shutil.copytree(copy, directory.with_name("whole")))
+    with Twin.open(check) as twin:
+        assert len(twin.history(0, 0, 2**62)) == 30_300
+        last = twin.last_seq
+    log = max((copy / "journal").glob("*-wal"))
+    content = bytearray(log.read_bytes())
+    if harm == "cut":
+        del content[-1:]
+    else:
+        content[-100] ^= 1
+    log.write_bytes(content)
+    with Twin.open(copy) as twin:
+        assert twin.trouble is not None
+        assert f"the entries {last} to {last} are missing" in twin.trouble
+        assert len(twin.history(0, 0, 2**62)) == 30_299
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 12])
+def test_a_mark_that_was_just_being_made_says_nothing(directory: Path, content: bytes) -> None:
+    (directory / "journal" / "end").write_bytes(content)
+    check_complete(directory)
+
+
+@pytest.mark.parametrize("content", [b"\1" * 12, b"\1" * 7])
+def test_a_damaged_mark_is_told_and_made_anew(directory: Path, content: bytes) -> None:
+    (directory / "journal" / "end").write_bytes(content)
+    with Twin.open(directory, OPTIONS) as twin:
+        assert "the journal's end cannot be verified" in twin.damage[0]
+    with Twin.open(directory, OPTIONS) as twin:
+        assert twin.damage == []
+    check_complete(directory)

@@ -6,6 +6,7 @@ queue longer. An entry is shown to readers only after it is durable.
 """
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -15,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
+from .end_mark import EndMark
 from .entry import Entry, EntryKind, pack, unpack
 from .errors import ConflictError, DamagedFileError, OverloadedError, StorageError, StorageReadOnlyError
 from .group_commit import Group, Submission, call, merge, resolve, size_of
@@ -63,6 +65,7 @@ class Journal:
         self.trouble: StorageError | None = None
         self.damage: DamagedFileError | None = None
         self.reserved: str | None = None
+        self.end = EndMark(directory)
         self.segments: list[Segment] = []
         self.last_seq = 0
         self._last_recorded = 0
@@ -98,6 +101,7 @@ class Journal:
             try:
                 if not self.segments[-1].writable:
                     self.segments[-1].open_writer()
+                self.end.open(self.last_seq)
             except StorageError as trouble:
                 self.trouble = trouble
         self._thread.start()
@@ -182,8 +186,9 @@ class Journal:
         callers, took = self._last_commit
         if callers > 1:
             deadline = time.monotonic() + min(GATHER_S, took / 2)
-            while 0 < len(self._pending) < callers and time.monotonic() < deadline:
-                time.sleep(0.0001)
+            with contextlib.suppress(OSError):  # a sleep may fail while the clock is set; the wait is only a courtesy
+                while 0 < len(self._pending) < callers and time.monotonic() < deadline:
+                    time.sleep(0.0001)
 
     def _try_commit(self, group: Group) -> None:
         began = time.monotonic()
@@ -220,6 +225,7 @@ class Journal:
             # Last: whoever sees the new number finds the entries absorbed.
             self._last_recorded = entries[-1].recorded
             self.last_seq = entries[-1].seq
+            self.end.write(self.last_seq)
 
     def take_over(self, entries: Sequence[RecordedPart]) -> int:
         """Appends what another journal recorded, with the times at which it did, as one transaction.
@@ -378,3 +384,4 @@ class Journal:
         self.stop()
         for segment in self.segments:
             segment.close()
+        self.end.close()

@@ -35,7 +35,7 @@ def recover(live: Live, journal: Journal, checkpoints: CheckpointFiles, stores: 
             live.committed([entry])
     except DamagedFileError as damage:
         journal.damage = journal.damage or damage
-    known = max(live.seq, *(store.applied_seq for store in stores))
+    known = max(live.seq, _marked_end(journal, wrong), *(store.applied_seq for store in stores))
     if known > journal.last_seq:
         missing = f"{journal.last_seq + 1} to {known}"
         journal.damage = journal.damage or DamagedFileError(f"{journal.directory}: the entries {missing} are missing")
@@ -49,6 +49,14 @@ def recover(live: Live, journal: Journal, checkpoints: CheckpointFiles, stores: 
     for text in wrong:
         log.error("damage: %s", text)
     return wrong
+
+
+def _marked_end(journal: Journal, wrong: list[str]) -> int:
+    try:
+        return journal.end.read()
+    except DamagedFileError as damage:
+        wrong.append(str(damage))
+        return 0
 
 
 def _begin_with_snapshot(live: Live, journal: Journal) -> None:
