@@ -2,7 +2,8 @@
 
 Measurements: `reading` (what is valid), `reading_superseded` (what was, with a `revision` for each value of a
 (signal, time)), `event`, `gap`. Tags name the signal; fields are `value`, `quality` and `recorded` [ns], `text` of a
-text or boolean signal, and `special` where a value is no number that InfluxDB can hold.
+text or boolean signal, and `special` where a value is no number that InfluxDB can hold. Nearly all readings are good:
+theirs has no `quality`, which spares the server a quarter of its work.
 """
 
 import math
@@ -12,13 +13,15 @@ from itertools import pairwise
 import msgspec
 
 from .graph import Graph
-from .model import Event
+from .model import Event, Quality
 from .store import Recorded
 
 READING = "reading"
 SUPERSEDED = "reading_superseded"
 SPECIALS = {1: math.nan, 2: math.inf, 3: -math.inf}
 """What the field `special` stands for; 0 is an ordinary value."""
+
+GOOD = int(Quality.GOOD)
 
 Version = tuple[int, float, int]
 """recorded, value, quality: one value of a (signal, time)."""
@@ -36,7 +39,7 @@ class SignalTags:
         self._tags: dict[int, str] = {}
 
     def of(self, signal: int) -> str:
-        """`,signal=7,id=line.s0,...`; a signal that is no longer in the graph has its number only."""
+        """`,id=line.s0,...,signal=7`; a signal that is no longer in the graph has its number only."""
         tags = self._tags.get(signal)
         if tags is None:
             tags = self._tags[signal] = self._made(signal)
@@ -50,14 +53,14 @@ class SignalTags:
         return f',text="{texts[int(value)].translate(_TEXT)}"'
 
     def _made(self, signal: int) -> str:
+        named: dict[str, str | None] = {"signal": str(signal)}
         found = self.graph.signal_map.get(signal)
-        if found is None:
-            return f",signal={signal}"
-        node = self.graph.node(found.node)
-        named = {"id": self.graph.signal_id(found), "node": node.id, "name": found.name, "unit": found.unit}
-        # A tag may neither be empty nor end with a backslash.
-        tags = ((name, (text or "").translate(_TAG).rstrip("\\")) for name, text in named.items())
-        return f",signal={signal}" + "".join(f",{name}={text}" for name, text in tags if text)
+        if found is not None:
+            node = self.graph.node(found.node)
+            named |= {"id": self.graph.signal_id(found), "node": node.id, "name": found.name, "unit": found.unit}
+        # In the order of their names, or the server sorts them for every line. No tag is empty or ends in a backslash.
+        tags = ((name, (text or "").translate(_TAG).rstrip("\\")) for name, text in sorted(named.items()))
+        return "".join(f",{name}={text}" for name, text in tags if text)
 
 
 def reading_lines(rows: Recorded, tags: SignalTags) -> Iterator[str]:
@@ -72,6 +75,8 @@ def reading_lines(rows: Recorded, tags: SignalTags) -> Iterator[str]:
             labelled[signal] = bool(tags.fields(signal, 0.0))
         if labelled[signal] or not math.isfinite(value):
             yield f"{head} {_fields((recorded, value, quality), tags.fields(signal, value))} {time}"
+        elif quality == GOOD:
+            yield f"{head} value={value!r},recorded={recorded}i {time}"
         else:
             yield f"{head} value={value!r},quality={quality}i,recorded={recorded}i {time}"
 
@@ -84,7 +89,7 @@ def version_lines(signal: int, time: int, versions: Sequence[Version], tags: Sig
         for i, (old, new) in enumerate(pairwise(versions))
     ]
     valid = versions[-1]
-    # `special` is written even where it is 0: it may replace another.
+    # Everything is written, even where it says nothing: it may replace another.
     special = ",special=0i" if math.isfinite(valid[1]) else ""
     return gone, f"{READING}{head} {_fields(valid, tags.fields(signal, valid[1]))}{special} {time}"
 

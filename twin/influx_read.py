@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .influx_lines import READING, SPECIALS, SUPERSEDED, Version
+from .influx_lines import GOOD, READING, SPECIALS, SUPERSEDED, Version
 from .influx_server import InfluxServer, Series
 from .state import NEVER
 from .store import Recorded
@@ -139,4 +139,4 @@ def _versions(series: Iterable[Series]) -> Iterator[tuple[int, Version]]:
             time, value, quality, recorded, special = (row[i] for i in at)
             # A number that was replaced by none leaves its field behind; `special` tells.
             number = SPECIALS.get(special or 0, value)
-            yield time, (recorded, math.nan if number is None else float(number), quality)
+            yield time, (recorded, math.nan if number is None else float(number), GOOD if quality is None else quality)

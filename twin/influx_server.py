@@ -4,8 +4,10 @@ Reading is asked in InfluxQL, which InfluxDB 2 understands beside Flux: it finds
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -14,7 +16,7 @@ from .errors import MissingExtraError, StoreError, StoreRefusedError
 
 EXTRA = "influxdb"
 CONNECT_S, ANSWER_S = 10, 300
-LINES = 20_000
+LINES, WRITERS = 20_000, 3
 _REFUSALS = (400, 401, 403, 404)
 # What is older than the bucket keeps is not taken, which is what retention asks for.
 _TOO_OLD = "beyond retention policy"
@@ -52,13 +54,17 @@ class InfluxServer:
         self.address = address
         limits = (CONNECT_S * 1000, ANSWER_S * 1000)
         self.client: Any = InfluxDBClient(address.url, address.token() or "", org=address.organization, timeout=limits)
+        self._writers = ThreadPoolExecutor(WRITERS, "influxdb")
         self._write: Any = self.client.write_api(write_options=SYNCHRONOUS)
 
-    def write(self, lines: Sequence[str]) -> None:
-        """Lines, in order; durable when it returns. Raises StoreError."""
+    def write(self, lines: Iterable[str]) -> None:
+        """Lines of different points, in any order; all durable when it returns. Raises StoreError."""
         with translated(str(self.address)):
-            for at in range(0, len(lines), LINES):
-                self._write_block("\n".join(lines[at : at + LINES]))
+            rest = iter(lines)
+            blocks = iter(lambda: "\n".join(islice(rest, LINES)), "")
+            # Sent while the next are made, and several at once, since the server syncs its log after each.
+            for _ in self._writers.map(self._write_block, blocks):
+                pass
 
     def _write_block(self, block: str) -> None:
         from influxdb_client.rest import ApiException
@@ -88,6 +94,7 @@ class InfluxServer:
 
     def close(self) -> None:
         """Lets the connection go."""
+        self._writers.shutdown()
         self._write.close()
         self.client.close()
 

@@ -40,8 +40,8 @@ class InfluxWriter:
         gone, valid = self._versions(chunk, rows.take(np.flatnonzero(apart)), rows.take(np.flatnonzero(late)), tags)
         self._server.write(gone)
         self._server.write(valid)
-        self._server.write(list(reading_lines(rows.take(np.flatnonzero(~apart)), tags)))
-        self._server.write(list(event_lines(chunk.events, chunk.graph)))
+        self._server.write(reading_lines(rows.take(np.flatnonzero(~apart)), tags))
+        self._server.write(event_lines(chunk.events, chunk.graph))
         # Only now: had it failed, the next attempt would take these for late ones, which is right but slow.
         self._recent.add(rows.signal, rows.time, before)
         np.maximum.at(self._newest, rows.signal, rows.time)
