@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from . import __version__
+from .analytics.computation import Computation
 from .analytics.monitor import Monitor
 from .analytics.staleness import Staleness
 from .config import Settings, bind, bind_unix, require_loopback
@@ -61,6 +62,7 @@ class Service:
     twin: Twin
     pipeline: Pipeline
     monitor: Monitor
+    computation: Computation
     stores: Stores
     context: Context
     _staleness: Staleness
@@ -114,7 +116,7 @@ class Service:
         """Only an import writes within: sources and analytics rest, and begin anew with what it brought."""
         async with self._applying:
             await self._follow_sources({})
-            await self._supervisor.stop("monitor", "staleness")
+            await self._supervisor.stop("computed", "monitor", "staleness")
         try:
             yield
         finally:
@@ -122,6 +124,8 @@ class Service:
             await self.follow()
 
     def _watch(self) -> None:
+        self.computation = Computation(self.twin)
+        self._supervisor.start("computed", self.computation.run)
         self.monitor = Monitor(self.twin)
         self._supervisor.start("monitor", self.monitor.run)
         self._staleness = Staleness(self.twin)
@@ -141,6 +145,7 @@ class Service:
         self.context.applied = self.follow
         self.context.alone = self.alone
         stack.callback(lambda: self.monitor.close())
+        stack.callback(lambda: self.computation.close())
         stack.push_async_callback(self._supervisor.stop)
         self._watch()
         self.stores = Stores(self.twin, self._supervisor)
@@ -224,10 +229,17 @@ class Service:
             tasks["http"] = {"running": self._http.error is None, "restarts": 0, "error": self._http.error}
         reasons = []
         if "monitor" in tasks:
-            for name, worker in (("monitor", self.monitor), ("staleness", self._staleness)):
-                tasks[name]["error"] = tasks[name]["error"] or worker.trouble
+            troubles = {
+                "computed": self.computation.trouble,
+                "monitor": self.monitor.trouble,
+                "staleness": self._staleness.trouble,
+            }
+            for name, trouble in troubles.items():
+                tasks[name]["error"] = tasks[name]["error"] or trouble
             tasks["monitor"]["lag_entries"] = self.monitor.lag
+            tasks["computed"]["lag_entries"] = self.computation.lag
             reasons = [f"rule {name} cannot be used: {why}" for name, why in self.monitor.problems.items()]
+            reasons += [f"{id} cannot be computed: {why}" for id, why in self.computation.problems.items()]
         return {"tasks": tasks, "reasons": reasons, "notices": self.notices}
 
 

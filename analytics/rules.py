@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..twin.durations import parse_duration
 from ..twin.errors import InvalidValueError, IoTSenseError
-from ..twin.graph import Graph
+from ..twin.graph import HEALTH, Graph
 from ..twin.model import Level, Node, Role, Signal
 from ..twin.times import NS, parse_time
 from ..twin.units import conversion
@@ -172,17 +172,23 @@ class SensorIndex:
         for node in graph.nodes(level=Level.SENSOR):
             for word in {node.short_id, node.name, node.type or node.name}:
                 self._by_word[word][node.key] = node
+        self._computed: defaultdict[str, list[Signal]] = defaultdict(list)
+        for signal in graph.signals():
+            if signal.role is Role.DERIVED and signal.name != HEALTH:
+                self._computed[signal.name].append(signal)
 
     def signals(self, word: str) -> Iterator[Signal]:
         """The measured signals of every sensor of that id, name or type, in the order in which they came.
 
-        A dotted word is an id or the end of one. A component's own signal (`conveyor_1.speed`) is found too.
+        So are signals that are computed under that name. A dotted word is an id or the end of one; a component's own
+        signal (`conveyor_1.speed`) is found too.
         """
         nodes = dict(self._by_word.get(word, {}))
         if "." in word:
             nodes |= {node.key: node for node in self._graph.candidates(word) if node.level is Level.SENSOR}
         for key in sorted(nodes):
             yield from self._graph.signals_of(key)
+        yield from self._computed.get(word, ())
         if not nodes and "." in word:
             yield self._graph.find_signal(word)
 

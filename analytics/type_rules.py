@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from ..twin.component_types import EffectiveType, TypeLibrary
 from ..twin.errors import IoTSenseError
-from ..twin.graph import Graph
-from ..twin.model import Level, Node, Signal
+from ..twin.graph import HEALTH, Graph
+from ..twin.model import Level, Node, Role, Signal
 from ..twin.placeholders import fill, plain_name
 
 PARAMETERS = "parameters"
@@ -72,7 +72,15 @@ def _is_template(value: Any) -> bool:
 
 
 def own_signals(graph: Graph, node: Node, word: str) -> Iterator[Signal]:
-    """The signals of the node's own sensors of that id, name or type."""
+    """The signals of the node's own sensors of that id, name or type, and what is computed on it by that name."""
     for sensor in graph.sensors(node.key):
         if word in (sensor.short_id, sensor.name, sensor.type):
             yield from graph.signals_of(sensor.key)
+    if (computed := computed_signal(graph, node, word)) is not None:
+        yield computed
+
+
+def computed_signal(graph: Graph, node: Node, name: str) -> Signal | None:
+    """The signal of that name that is computed on a node; health is none."""
+    signal = graph.signal_of(node.key, name) if name != HEALTH else None
+    return signal if signal is not None and signal.role is Role.DERIVED else None

@@ -13,7 +13,7 @@ from .model import Node
 
 Json = dict[str, Any]
 
-INHERITED = {"sensors": "id", "rules": "name"}
+INHERITED = {"sensors": "id", "rules": "name", "computed": "name"}
 """Lists of named items that a type has from its base, and the key that names an item: another list is another line."""
 FIELD_BY_FIELD = frozenset({"sensors"})
 """Lists whose items change the base's of the same name field by field; in the others they take its place."""

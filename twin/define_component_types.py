@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, field_validator, model_validator
 
 from .define_anomalies import AnyRule
+from .define_computed import ComputedList
 from .define_twins import Sensor
 from .define_types import Count, Id, Model, Name, UnitText, refuse
 from .errors import InvalidValueError
@@ -67,6 +68,8 @@ class ComponentType(Model):
     """What its instances may be told, by name."""
     sensors: list[Sensor] = []
     """The sensors of each instance; `${component.id}` and `${parameters.NAME}` in their texts are the instance's."""
+    computed: ComputedList = []
+    """What is computed on each instance; names are the instance's own sensors, signals and parameters first."""
     rules: list[AnyRule] = []
     """What is watched on each instance; `sensor` is one of the instance's own by id, name or type."""
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
+from .define_computed import ComputedList
 from .define_repetition import Repeatable
 from .define_types import (
     Count,
@@ -204,6 +205,8 @@ class Component(NodeFields, Repeatable):
     """Fixed values such as length or max_speed, by name; of an instance, those that its type declares."""
     components: list["Component"] = []
     """The components that it contains."""
+    computed: ComputedList = []
+    """Signals of its own that follow from others; of an instance, those beside its type's, by name."""
 
 
 class Relationship(Repeatable):
@@ -270,6 +273,8 @@ class DigitalTwin(NodeFields, Repeatable):
     """How its components belong together."""
     simulation: Simulation | None = None
     """Its physical model."""
+    computed: ComputedList = []
+    """Signals of its own that follow from others, such as sums over its components."""
 
     @model_validator(mode="after")
     def _one_place(self) -> "DigitalTwin":

@@ -30,7 +30,7 @@ from .expression_values import (
     truth,
     unknown,
 )
-from .units import Unit, conversion, parse_unit
+from .units import Unit, conversion, parse_unit, product
 
 MAX_PARTS = 200
 MAX_DEPTH = 30
@@ -74,10 +74,14 @@ class Parser:
 
     def parse(self) -> Run:
         """The whole expression; raises InvalidValueError with the column of the first mistake."""
+        return self.parse_part().run
+
+    def parse_part(self) -> Part:
+        """`parse` with the unit of the result."""
         part = self._expression(0)
         if self._token.kind is not Kind.END:
             raise self._error(f"expected an operator, found {self._found()}")
-        return part.run
+        return part
 
     # Tokens ------------------------------------------------------------------------------------------------------
 
@@ -184,6 +188,8 @@ class Parser:
             unit = left.unit if right.literal else right.unit if left.literal else None
         elif symbol == "/" and right.unit is None and right.literal:
             unit = left.unit
+        elif symbol in "*/" and left.unit is not None and right.unit is not None:
+            unit = product(left.unit, right.unit, 1 if symbol == "*" else -1)
         literal = left.literal and right.literal
         return self._part(lambda namespace: calculate(symbol, a(namespace), b(namespace)), unit, literal)
 

@@ -11,6 +11,7 @@ from .errors import InvalidValueError, IoTSenseError
 from .expression_parser import Parser, Run, UnitOf
 from .expression_tokens import MAX_LENGTH, syntax_error, tokenize
 from .expression_values import MAX_TEXT, Namespace, number, truth, unknown, written
+from .units import Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Expression:
     text: str
     _names: tuple[str, ...] = field(repr=False)
     _run: Run = field(repr=False, compare=False)
+    unit: Unit | None = None
 
     def names(self) -> tuple[str, ...]:
         """What it refers to (`robot_arm_1.cycle_time`), in order of first mention."""
@@ -44,12 +46,13 @@ def compile_expression(text: str, unit_of: UnitOf | None = None) -> Expression:
     """Compile an expression; raises InvalidValueError with the column of the first mistake.
 
     `unit_of(name)` gives the unit of what a name stands for, or None. Numbers with a unit (`150kW`) are converted to
-    the unit of what they are compared with; if that is not known, the bare number is compared.
+    the unit of what they are compared with; if that is not known, the bare number is compared. The expression's `unit`
+    is that of its value, None if it has none or it is not known.
     """
     tokens, _ = tokenize(text)
     parser = Parser(text, tokens, unit_of)
-    run = parser.parse()
-    return Expression(text, tuple(parser.names), run)
+    part = parser.parse_part()
+    return Expression(text, tuple(parser.names), part.run, part.unit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,8 +81,12 @@ class PlantIndex:
         if node.level is Level.SENSOR:
             words = (definition.id, definition.name, definition.type)
             self.sensor_words.update(word for word in words if word is not None)
-        elif node.level in (Level.COMPONENT, Level.LINE) and definition.type is not None:
-            self.types.update(self._library.lineage(definition.type))
+        elif node.level in (Level.COMPONENT, Level.LINE):
+            self.sensor_words.update(one.name for one in definition.computed)
+            if definition.type is not None:
+                self.types.update(self._library.lineage(definition.type))
+                kind = self._library.find(definition.type)
+                self.sensor_words.update(kind.items["computed"] if kind else ())
 
     def _spellings(self) -> Iterator[str]:
         yield from self._by_end
@@ -114,11 +118,11 @@ class PlantIndex:
 
 
 def names_of(definition: NodeFields) -> set[str]:
-    """What a component shows by name: its sensors and its parameters."""
+    """What a component shows by name: its sensors, its parameters and what is computed on it."""
     if not isinstance(definition, (Component, DigitalTwin)):
         return set()
     sensors = {name for sensor in definition.sensors for name in (sensor.id, sensor.name) if name is not None}
-    return sensors | set(definition.parameters)
+    return sensors | set(definition.parameters) | {one.name for one in definition.computed}
 
 
 def candidates(nodes: list[Defined]) -> str:

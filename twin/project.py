@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
+from .computed_checks import check_computed
 from .define_project import Project as Project
 from .define_types import FileMark, Model
 from .document import Mapping as TreeMapping
@@ -125,6 +126,7 @@ def check_project(project: Project, *, references: bool = True) -> Iterator[Prob
     yield from check_relationship_types(project, index, references)
     if references:
         yield from check_references(project, index)
+        yield from check_computed(project, index)
 
 
 def _kinds(project: Project, findings: Iterable[Finding]) -> Iterator[Problem]:

@@ -22,7 +22,7 @@ _STRUCTURE = {
 }  # fmt: skip
 RESERVED = {
     "description", "pose", "geo", "external_ids", "documents", "timezone", "parameters", "model", "source", "joints",
-    "simulation", "properties", "type_version", "type_pinned",
+    "simulation", "properties", "type_version", "type_pinned", "computed",
 }  # fmt: skip
 
 

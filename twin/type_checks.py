@@ -55,7 +55,7 @@ def _base(type: ComponentType, library: TypeLibrary, path: Path) -> Iterator[Pro
 
 
 def _twice(type: ComponentType, path: Path) -> Iterator[Problem]:
-    for field, key in (("sensors", "id"), ("rules", "name")):
+    for field, key in (("sensors", "id"), ("rules", "name"), ("computed", "name")):
         seen: set[str] = set()
         for number, item in enumerate(getattr(type, field)):
             name = getattr(item, key)

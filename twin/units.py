@@ -273,6 +273,16 @@ def conversion(from_unit: str | Unit, to_unit: str | Unit) -> Affine:
     return _conversion(source, target)
 
 
+@functools.lru_cache(maxsize=1024)
+def product(left: Unit, right: Unit, power: int = 1) -> Unit | None:
+    """The unit of `left * right`, or with power -1 of `left / right`; None if one of them converts to nothing."""
+    if not left.expression or not right.expression:
+        return None
+    expression = f"({left.expression})*({right.expression})**{power}"
+    name = f"({left.name}){'.' if power == 1 else '/'}({right.name})"
+    return Unit(name, name, _dimension(expression, [(left, 1), (right, power)]), None, None, expression)
+
+
 def convertible(from_unit: str | Unit, to_unit: str | Unit) -> bool:
     """Whether two known units measure the same; raises InvalidValueError if one is unknown."""
     source = parse_unit(from_unit) if isinstance(from_unit, str) else from_unit
