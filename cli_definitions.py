@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .cli_options import connected, console, print_json, target_options
+from .cli_options import connected, console, plant_options, print_json, target_options
 
 if TYPE_CHECKING:
     from .connection import Connection, Target
@@ -103,7 +103,7 @@ async def _apply(connection: "Connection", documents: dict[str, Any], allow_remo
 
 
 @click.command()
-@target_options
+@plant_options
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of the terminal.")
 def export(target: "Target", output: Path | None) -> None:
     """Write the applied definitions back as one YAML document."""

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .cli_moment import moment_options
-from .cli_options import connected, json_option, print_json, table, target_options
+from .cli_options import connected, json_option, plant_options, print_json, table
 
 if TYPE_CHECKING:
     from .connection import Connection, Target
@@ -19,7 +18,7 @@ def _options(*options: Callable[[Verb], Verb]) -> Callable[[Verb], Verb]:
     def decorate(verb: Verb) -> Verb:
         for option in reversed(options):
             verb = option(verb)
-        return target_options(json_option(moment_options(verb)))
+        return plant_options(json_option(verb))
 
     return decorate
 
@@ -203,7 +202,6 @@ async def _points(connection: "Connection", asked: dict[str, Any], as_json: bool
 def _given(asked: dict[str, Any]) -> dict[str, Any]:
     """Options as parameters of the query; those that were not given are left out."""
     given = {name: list(value) if isinstance(value, tuple) else value for name, value in asked.items()}
-    given |= given.pop("moment")
     return {
         name: str(value).lower() if isinstance(value, bool) else value
         for name, value in given.items()

@@ -49,6 +49,30 @@ def target_options(verb: Verb) -> Verb:
     return data_option(with_target)
 
 
+_MOMENT = (
+    click.option("--as-of", metavar="TIME", help="The plant as it was then, ISO 8601 [default: now]."),
+    click.option("--known-at", metavar="TIME", help="By what was recorded until then, without later corrections."),
+    click.option("--scenario", metavar="NAME", help="In this scenario instead of in the plant."),
+    click.option("--min-revision", type=click.IntRange(0), help="See at least this revision of the structure."),
+)
+
+
+def plant_options(verb: Verb) -> Verb:
+    """`target_options` for verbs that read the plant: they can be told which instant of it."""
+
+    @functools.wraps(verb)
+    def at_moment(target: "Target", **options: Any) -> Any:
+        from dataclasses import replace
+
+        names = ("as_of", "known_at", "scenario", "min_revision")
+        moment = {name: value for name in names if (value := options.pop(name)) is not None}
+        return verb(replace(target, moment=moment), **options)
+
+    for option in reversed(_MOMENT):
+        at_moment = option(at_moment)
+    return target_options(at_moment)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 

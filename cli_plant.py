@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .cli_options import coloured, connected, json_option, print_json, table, target_options
+from .cli_options import coloured, connected, json_option, plant_options, print_json, table, target_options
 
 if TYPE_CHECKING:
     from .connection import Connection, Target
@@ -46,7 +46,7 @@ async def _status(connection: "Connection", as_json: bool) -> None:
 
 
 @click.command()
-@target_options
+@plant_options
 @json_option
 def twins(target: "Target", as_json: bool) -> None:
     """The twins (lines) of the plant at a glance."""
@@ -76,7 +76,7 @@ async def _twins(connection: "Connection", as_json: bool) -> None:
 
 @click.command()
 @click.argument("twin")
-@target_options
+@plant_options
 @json_option
 def state(target: "Target", twin: str, as_json: bool) -> None:
     """The state of a TWIN's components now."""
@@ -104,7 +104,7 @@ async def _state(connection: "Connection", twin: str, as_json: bool) -> None:
 @click.option("--from", "start", metavar="TIME", help="Begin, ISO 8601 [default: an hour before the end].")
 @click.option("--to", "end", metavar="TIME", help="End, ISO 8601 [default: now].")
 @click.option("--points", type=click.IntRange(1), help="At most so many rows, as buckets.")
-@target_options
+@plant_options
 @json_option
 def history(
     target: "Target", signal: str, start: str | None, end: str | None, points: int | None, as_json: bool
@@ -132,10 +132,12 @@ async def _history(connection: "Connection", signal: str, span: dict[str, Any], 
 @click.option("--kind", help="Only events of this kind: anomaly, stale, structure, ...")
 @click.option("--node", help="Only events of this node.")
 @click.option("--follow", "-f", is_flag=True, help="Wait for new events, without end.")
-@target_options
+@plant_options
 @json_option
 def events(target: "Target", after: int, kind: str | None, node: str | None, follow: bool, as_json: bool) -> None:
     """What happened: the log of events."""
+    if follow and target.moment.keys() - {"min_revision"}:
+        raise click.UsageError("--follow waits for what happens now; leave --as-of, --known-at and --scenario out")
     _events(target, after, {"kind": kind, "node": node}, follow, as_json)
 
 
@@ -146,7 +148,9 @@ async def _events(connection: "Connection", after: int, narrowed: dict[str, Any]
     given = {name: value for name, value in narrowed.items() if value is not None}
     headers = {"Prefer": "wait=30"} if follow else {}
     while True:
-        page = await connection.request("GET", "/events", params={**given, "after": after}, headers=headers)
+        page = await connection.request(
+            "GET", "/events", params={**given, **connection.moment, "after": after}, headers=headers
+        )
         for event in page["events"]:
             click.echo(json.dumps(event, ensure_ascii=False) if as_json else _event_line(event))
             after = event["seq"]

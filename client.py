@@ -10,17 +10,18 @@ with IoTSense() as iot:
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import httpx
 import msgspec
 
 from .client_graph import AsyncGraphQuestions, GraphQuestions
 from .client_history import Histories, Moment, moment, series_of
+from .client_moment import Instant, at
 from .client_outbox import MAX_DOCUMENTS, Outbox
 from .client_telemetry import CLOSE_S, AsyncTelemetry, Telemetry
 from .rest.problem import error_of
-from .twin.errors import SourceError
+from .twin.errors import InvalidValueError, SourceError
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 API = "/api/v1/iotsense"
@@ -48,6 +49,12 @@ def _answer(response: httpx.Response) -> Any:
 
 def _span(start: Moment | None, end: Moment | None, points: int | None) -> Json:
     return _given({"from": moment(start), "to": moment(end), "points": points})
+
+
+def _events_of(node: str | None, kind: str | None, follow: bool, instant: Instant) -> Json:
+    if follow and instant.keys() - {"min_revision"}:
+        raise InvalidValueError("whoever follows waits for what happens now; leave as_of, known_at and scenario out")
+    return _given({"node": node, "kind": kind}) | at(instant)
 
 
 def _given(parameters: Json) -> Json:
@@ -94,27 +101,35 @@ class IoTSense:
         """Returns when all telemetry is durable in the service."""
         self.telemetry.flush(timeout)
 
-    def twins(self) -> list[Json]:
+    def twins(self, **instant: Unpack[Instant]) -> list[Json]:
         """All twins at a glance."""
-        return list(self._get("/twins")["twins"])
+        return list(self._get("/twins", **at(instant))["twins"])
 
-    def twin(self, id: str) -> Json:
+    def twin(self, id: str, **instant: Unpack[Instant]) -> Json:
         """A twin's node."""
-        return dict(self._get(f"/twins/{id}"))
+        return dict(self._get(f"/twins/{id}", **at(instant)))
 
-    def state(self, twin_id: str) -> Json:
+    def state(self, twin_id: str, **instant: Unpack[Instant]) -> Json:
         """A twin's components with their state and health."""
-        return dict(self._get(f"/twins/{twin_id}/state"))
+        return dict(self._get(f"/twins/{twin_id}/state", **at(instant)))
 
-    def node(self, id: str) -> Json:
+    def node(self, id: str, **instant: Unpack[Instant]) -> Json:
         """A node with its signals and relationships."""
-        return dict(self._get(f"/nodes/{id}"))
+        return dict(self._get(f"/nodes/{id}", **at(instant)))
 
     def nodes(
-        self, *, level: str | None = None, type: str | None = None, origin: str | None = None, within: str | None = None
+        self,
+        *,
+        level: str | None = None,
+        type: str | None = None,
+        origin: str | None = None,
+        within: str | None = None,
+        **instant: Unpack[Instant],
     ) -> Iterator[Json]:
         """All nodes, narrowed by what is given; pages are fetched as they are needed."""
-        parameters = _given({"level": level, "type": type, "origin": origin, "within": within, "limit": 1000})
+        parameters = _given({"level": level, "type": type, "origin": origin, "within": within, "limit": 1000}) | at(
+            instant
+        )
         after: int | None = 0
         while after is not None:
             page = self._get("/nodes", **parameters, after=after)
@@ -127,11 +142,12 @@ class IoTSense:
         start: Moment | None = None,
         end: Moment | None = None,
         points: int | None = None,
+        **instant: Unpack[Instant],
     ) -> Histories:
         """Readings of signals in [start, end), default: the last hour; at most `points` rows each, as buckets."""
         series = {}
         for id in [signals] if isinstance(signals, str) else signals:
-            parameters = _span(start, end, points)
+            parameters = _span(start, end, points) | at(instant)
             pages = [self._get(f"/signals/{id}/history", **parameters)]
             while pages[-1]["next"] is not None:
                 rest = {**parameters, "from": pages[-1]["next"], "to": pages[0]["to"]}
@@ -140,10 +156,16 @@ class IoTSense:
         return Histories(series)
 
     def events(
-        self, after: int = 0, *, node: str | None = None, kind: str | None = None, follow: bool = False
+        self,
+        after: int = 0,
+        *,
+        node: str | None = None,
+        kind: str | None = None,
+        follow: bool = False,
+        **instant: Unpack[Instant],
     ) -> Iterator[Json]:
         """Events numbered above `after`, in order; with `follow` it waits for the next one, without end."""
-        parameters = _given({"node": node, "kind": kind})
+        parameters = _events_of(node, kind, follow, instant)
         while True:
             headers = {"Prefer": f"wait={LONGEST_WAIT_S // 2}"} if follow else {}
             page = self._get("/events", headers, **parameters, after=after)
@@ -210,27 +232,35 @@ class AsyncIoTSense:
         """As `IoTSense.flush`."""
         await self.telemetry.flush()
 
-    async def twins(self) -> list[Json]:
+    async def twins(self, **instant: Unpack[Instant]) -> list[Json]:
         """As `IoTSense.twins`."""
-        return list((await self._get("/twins"))["twins"])
+        return list((await self._get("/twins", **at(instant)))["twins"])
 
-    async def twin(self, id: str) -> Json:
+    async def twin(self, id: str, **instant: Unpack[Instant]) -> Json:
         """As `IoTSense.twin`."""
-        return dict(await self._get(f"/twins/{id}"))
+        return dict(await self._get(f"/twins/{id}", **at(instant)))
 
-    async def state(self, twin_id: str) -> Json:
+    async def state(self, twin_id: str, **instant: Unpack[Instant]) -> Json:
         """As `IoTSense.state`."""
-        return dict(await self._get(f"/twins/{twin_id}/state"))
+        return dict(await self._get(f"/twins/{twin_id}/state", **at(instant)))
 
-    async def node(self, id: str) -> Json:
+    async def node(self, id: str, **instant: Unpack[Instant]) -> Json:
         """As `IoTSense.node`."""
-        return dict(await self._get(f"/nodes/{id}"))
+        return dict(await self._get(f"/nodes/{id}", **at(instant)))
 
     async def nodes(
-        self, *, level: str | None = None, type: str | None = None, origin: str | None = None, within: str | None = None
+        self,
+        *,
+        level: str | None = None,
+        type: str | None = None,
+        origin: str | None = None,
+        within: str | None = None,
+        **instant: Unpack[Instant],
     ) -> AsyncIterator[Json]:
         """As `IoTSense.nodes`."""
-        parameters = _given({"level": level, "type": type, "origin": origin, "within": within, "limit": 1000})
+        parameters = _given({"level": level, "type": type, "origin": origin, "within": within, "limit": 1000}) | at(
+            instant
+        )
         after: int | None = 0
         while after is not None:
             page = await self._get("/nodes", **parameters, after=after)
@@ -244,11 +274,12 @@ class AsyncIoTSense:
         start: Moment | None = None,
         end: Moment | None = None,
         points: int | None = None,
+        **instant: Unpack[Instant],
     ) -> Histories:
         """As `IoTSense.history`."""
         series = {}
         for id in [signals] if isinstance(signals, str) else signals:
-            parameters = _span(start, end, points)
+            parameters = _span(start, end, points) | at(instant)
             pages = [await self._get(f"/signals/{id}/history", **parameters)]
             while pages[-1]["next"] is not None:
                 rest = {**parameters, "from": pages[-1]["next"], "to": pages[0]["to"]}
@@ -257,10 +288,16 @@ class AsyncIoTSense:
         return Histories(series)
 
     async def events(
-        self, after: int = 0, *, node: str | None = None, kind: str | None = None, follow: bool = False
+        self,
+        after: int = 0,
+        *,
+        node: str | None = None,
+        kind: str | None = None,
+        follow: bool = False,
+        **instant: Unpack[Instant],
     ) -> AsyncIterator[Json]:
         """As `IoTSense.events`."""
-        parameters = _given({"node": node, "kind": kind})
+        parameters = _events_of(node, kind, follow, instant)
         while True:
             headers = {"Prefer": f"wait={LONGEST_WAIT_S // 2}"} if follow else {}
             page = await self._get("/events", headers, **parameters, after=after)

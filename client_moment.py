@@ -1,5 +1,6 @@
 """The instant of a read: what every read of the SDK takes."""
 
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from .client_history import Moment, moment
@@ -20,7 +21,7 @@ class Instant(TypedDict, total=False):
     min_revision: int | None
 
 
-def at(given: dict[str, Any]) -> dict[str, Any]:
+def at(given: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters of a query, with times as the service reads them; what is None is left out."""
     written = {name: moment(value) if name in TIMES else value for name, value in given.items()}
     return {name: value for name, value in written.items() if value is not None}

@@ -7,8 +7,8 @@ import contextlib
 import json
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,26 +29,31 @@ _ROOT = ("/health",)
 class Target:
     """What a verb was told of where the plant is.
 
-    missing: what to do if there is neither a service nor a directory: `refuse`, `create` it, or use a `temporary` one.
+    moment: which instant of the plant is read. missing: what to do if there is neither a service nor a directory:
+    `refuse`, `create` it, or use a `temporary` one.
     """
 
     data: Path = DEFAULT_DATA
     url: str | None = None
     api_key: str | None = None
     missing: str = "refuse"
+    moment: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Connection:
     """The API as a verb uses it; every answer that is a problem is raised as its error."""
 
-    def __init__(self, http: "httpx.AsyncClient", direct: Path | None = None) -> None:
-        """`direct` is the directory on which the verb works itself, because no service runs."""
+    def __init__(
+        self, http: "httpx.AsyncClient", direct: Path | None = None, moment: Mapping[str, Any] | None = None
+    ) -> None:
+        """`direct` is the directory on which the verb works itself, because no service runs; see `Target.moment`."""
         self.http = http
         self.direct = direct
+        self.moment = dict(moment or {})
 
     async def get(self, path: str, **parameters: Any) -> Any:
-        """The JSON at a path below the API's prefix."""
-        given = {name: value for name, value in parameters.items() if value is not None}
+        """The JSON at a path below the API's prefix, as of the instant that the verb was told."""
+        given = {name: value for name, value in {**parameters, **self.moment}.items() if value is not None}
         return await self.request("GET", path, params=given)
 
     async def post(self, path: str, **request: Any) -> Any:
@@ -99,14 +104,14 @@ async def connect(target: Target) -> AsyncIterator[Connection]:
     if target.url:
         headers = {"Authorization": f"Bearer {target.api_key}"} if target.api_key else {}
         async with httpx.AsyncClient(base_url=target.url, headers=headers, timeout=timeout) as http:
-            yield Connection(http)
+            yield Connection(http, moment=target.moment)
     elif _answers(target.data / SOCKET_NAME):
         transport = httpx.AsyncHTTPTransport(uds=str(target.data / SOCKET_NAME))
         async with httpx.AsyncClient(transport=transport, base_url=HERE, timeout=timeout) as http:
-            yield Connection(http)
+            yield Connection(http, moment=target.moment)
     else:
         async with _opened(target) as http:
-            yield Connection(http, target.data)
+            yield Connection(http, target.data, target.moment)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from iotsense.twin.entry import Entry, EntryKind, pack
+from iotsense.twin.entry import Entry, EntryKind, Position, pack
 from iotsense.twin.model import Event
 from iotsense.twin.segment import Row, Segment
 from iotsense.twin.twin import Twin
@@ -17,7 +17,7 @@ def prefix_twin(twin: Twin, directory: Path, time: int | None, known_at: int | N
     """A new twin of the entries that were recorded until `known_at`, with nothing in them that came after `time`."""
     time, known_at = (END if at is None else at for at in (time, known_at))
     entries = [entry for entry in twin.journal_entries(0) if entry.recorded <= known_at]
-    rows = [Row(e.seq, e.recorded, e.kind, pack(e.kind, _until(e, time))) for e in entries]
+    rows = [_row(_until(entry, time)) for entry in entries]
     (directory / "journal").mkdir(parents=True)
     segment = Segment(directory / "journal" / f"{1:020d}.sqlite", 1)
     segment.open_writer()
@@ -26,15 +26,21 @@ def prefix_twin(twin: Twin, directory: Path, time: int | None, known_at: int | N
     return Twin.open(directory)
 
 
-def _until(entry: Entry, time: int) -> object:
+def _row(entry: Entry) -> Row:
+    return Row(entry.seq, entry.recorded, entry.kind, pack(entry.kind, entry.value))
+
+
+def _until(entry: Entry, time: int) -> Entry:
+    """The entry without what came later; one of which nothing is left keeps its number."""
     match entry.kind:
         case EntryKind.READINGS:
-            return entry.value.take(np.flatnonzero(entry.value.time <= time))
+            return entry._replace(value=entry.value.take(np.flatnonzero(entry.value.time <= time)))
         case EntryKind.EVENTS:
-            return [_not_ended(event, time) for event in entry.value if event.time <= time]
+            found = [_not_ended(event, time) for event in entry.value if event.time <= time]
+            return entry._replace(value=found)
         case EntryKind.STRUCTURE if entry.recorded > time:
-            return msgspec.structs.replace(entry.value, operations=[], undo=[])
-    return entry.value
+            return entry._replace(kind=EntryKind.POSITION, value=Position("prefix", 0))
+    return entry
 
 
 def _not_ended(event: Event, time: int) -> Event:
