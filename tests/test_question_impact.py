@@ -211,6 +211,30 @@ def test_a_buffer_with_two_feeders_drains_at_what_the_lost_one_gave() -> None:
     assert told(found)["c"] == ("starves", round(11 + 40 / 3, 6))
 
 
+def test_a_buffer_that_nobody_fills_or_empties_any_more_stays_as_it_is() -> None:
+    arrows = [
+        feeds("x", "a", transfer_time=5), feeds("a", "b", transfer_time=1),
+        feeds("b", "c", transfer_time=1, material="bottles"), feeds("x", "c", transfer_time=1, material="caps"),
+    ]  # fmt: skip
+    stations = {"b": {"type": "buffer", "parameters": {"capacity": 100}}, "a": {"parameters": {"rate": 1}}}
+    # c takes nothing from 1 s on, so b fills; but from 6 s on nothing comes, long before it is full.
+    assert told(impact(Still(drawn(arrows, stations)), "x", now=0)) == {
+        "x": ("stops", 0.0), "c": ("starves", 1.0), "a": ("starves", 5.0),
+    }  # fmt: skip
+
+
+def test_a_buffer_runs_empty_once() -> None:
+    arrows = [
+        feeds("x", "b"), feeds("b", "c", transfer_time=50), feeds("b", "e", transfer_time=50), feeds("c", "d"),
+        feeds("x", "d", transfer_time=30, material="caps"),
+    ]  # fmt: skip
+    stations = {"b": {"type": "buffer", "parameters": {"capacity": 20}}, "x": {"parameters": {"rate": 1}}}
+    found = impact(Still(drawn(arrows, stations)), "x", now=0)
+    # c blocks at 30 s, when the last of b is still on its way to e.
+    assert [effect.after for effect in found.effects if effect.node.short_id == "b"] == [10.0]
+    assert told(found)["c"] == ("blocks", 30.0)
+
+
 def test_what_a_loop_brings_back_does_not_keep_it_running() -> None:
     rework = [
         feeds("infeed", "mix", transfer_time=1), feeds("mix", "test", transfer_time=1),

@@ -102,12 +102,11 @@ def still() -> Still:
     return Still(plant(), values, texts=states)
 
 
-def below(where: str, **more: Any) -> list[str]:
+def below(where: str) -> list[str]:
     tracks = Tracks.of(["contains", "has_sensor"], Direction.OUT)
-    return [
-        id.removeprefix("line.")
-        for id in ids(reach(still(), "line", tracks, Selection.of(where=Formula(where, "where")), **more))
-    ]
+    found = reach(still(), "line", tracks, Selection.of(where=Formula(where, "where")))
+    assert found.notes == []
+    return [id.removeprefix("line.") for id in ids(found)]
 
 
 @pytest.mark.parametrize(
