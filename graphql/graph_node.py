@@ -1,28 +1,16 @@
 """Questions of the graph that begin at a node."""
 
-import asyncio
-from collections.abc import Callable
-from typing import TypeVar
-
 import strawberry
 
 from ..twin import model
-from ..twin.question import FLOW, SUBTREE
+from ..twin.question import FLOW, SUBTREE, answered
 from ..twin.question_impact import HALF_FULL, impact
 from ..twin.question_reach import LIMIT
 from ..twin.question_rollup import Aggregate
 from ..twin.question_step import Direction
-from ..twin.question_subject import Instant
 from .field import field
 from .graph_types import Impact, Reach, Rollup, Selecting, Walk, around
 from .view import View
-
-T = TypeVar("T")
-
-
-async def answered(view: View, ask: Callable[[Instant], T]) -> T:
-    """What `ask` makes of the plant; in a thread, since nobody knows how far a question leads."""
-    return await asyncio.to_thread(lambda: ask(view.plant))
 
 
 @strawberry.type
@@ -34,19 +22,19 @@ class NodeQuestions:
     async def neighbours(self, walk: Walk | None = None, select: Selecting | None = None, limit: int = LIMIT) -> Reach:
         """What is near: along all relationships, both ways, one hop unless told."""
         asked = around(self.record.id, walk, select, Direction.BOTH, hops=1, limit=limit)
-        return Reach.of(self.view, await answered(self.view, asked.reach))
+        return Reach.of(self.view, await answered(self.view.plant, asked.reach))
 
     @field
     async def downstream(self, walk: Walk | None = None, select: Selecting | None = None, limit: int = LIMIT) -> Reach:
         """What comes behind it: along `feeds_into`, however far, unless told."""
         asked = around(self.record.id, walk, select, Direction.OUT, FLOW, limit=limit)
-        return Reach.of(self.view, await answered(self.view, asked.reach))
+        return Reach.of(self.view, await answered(self.view.plant, asked.reach))
 
     @field
     async def upstream(self, walk: Walk | None = None, select: Selecting | None = None, limit: int = LIMIT) -> Reach:
         """What comes before it: along `feeds_into`, however far, unless told."""
         asked = around(self.record.id, walk, select, Direction.IN, FLOW, limit=limit)
-        return Reach.of(self.view, await answered(self.view, asked.reach))
+        return Reach.of(self.view, await answered(self.view.plant, asked.reach))
 
     @field
     async def rollup(
@@ -60,7 +48,7 @@ class NodeQuestions:
     ) -> Rollup:
         """A signal of all that it contains (or that the walk reaches; not its own) as one value, in one unit."""
         asked = around(self.record.id, walk, select, Direction.OUT, SUBTREE)
-        found = await answered(self.view, lambda instant: asked.roll_up(instant, signal, aggregate, unit, weight))
+        found = await answered(self.view.plant, lambda instant: asked.roll_up(instant, signal, aggregate, unit, weight))
         return Rollup.of(found)
 
     @field
@@ -70,5 +58,5 @@ class NodeQuestions:
         `fill` is the share to which a buffer whose level is not known is taken to be filled.
         """
         id, now = self.record.id, self.view.now
-        found = await answered(self.view, lambda instant: impact(instant, id, now=now, within=within, fill=fill))
+        found = await answered(self.view.plant, lambda instant: impact(instant, id, now=now, within=within, fill=fill))
         return Impact.of(self.view, found)

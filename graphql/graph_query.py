@@ -4,13 +4,12 @@ from typing import Annotated
 
 import strawberry
 
-from ..twin.question import FLOW, SUBTREE, Between, Points
+from ..twin.question import FLOW, SUBTREE, Between, Points, answered
 from ..twin.question_impact import HALF_FULL, impact
 from ..twin.question_paths import LIMIT as PATHS
 from ..twin.question_reach import LIMIT as NODES
 from ..twin.question_rollup import Aggregate
 from ..twin.question_step import Direction
-from .graph_node import answered
 from .graph_types import Impact, Paths, Reach, Rollup, Selecting, SinglePoints, Walk, around
 from .moment import plant_field
 from .view import View
@@ -31,7 +30,7 @@ class GraphQuery:
     ) -> Reach:
         """What is near a node: along all relationships, both ways, one hop unless told."""
         asked = around(node, walk, select, Direction.BOTH, hops=1, limit=limit)
-        return Reach.of(view, await answered(view, asked.reach))
+        return Reach.of(view, await answered(view.plant, asked.reach))
 
     @plant_field
     async def downstream(
@@ -44,7 +43,7 @@ class GraphQuery:
     ) -> Reach:
         """What comes behind a node: along `feeds_into`, however far, unless told."""
         asked = around(node, walk, select, Direction.OUT, FLOW, limit=limit)
-        return Reach.of(view, await answered(view, asked.reach))
+        return Reach.of(view, await answered(view.plant, asked.reach))
 
     @plant_field
     async def upstream(
@@ -57,7 +56,7 @@ class GraphQuery:
     ) -> Reach:
         """What comes before a node: along `feeds_into`, however far, unless told."""
         asked = around(node, walk, select, Direction.IN, FLOW, limit=limit)
-        return Reach.of(view, await answered(view, asked.reach))
+        return Reach.of(view, await answered(view.plant, asked.reach))
 
     @plant_field
     async def paths(
@@ -76,7 +75,7 @@ class GraphQuery:
         asked = Between(
             from_, to, walk.relationship or FLOW, direction, walk.along, walk.through, weight, all, walk.hops, limit
         )
-        return Paths.of(view, await answered(view, asked.paths))
+        return Paths.of(view, await answered(view.plant, asked.paths))
 
     @plant_field
     async def rollup(
@@ -92,7 +91,9 @@ class GraphQuery:
     ) -> Rollup:
         """A signal of all that a node contains (or that the walk reaches; not its own) as one value, in one unit."""
         asked = around(node, walk, select, Direction.OUT, SUBTREE)
-        return Rollup.of(await answered(view, lambda instant: asked.roll_up(instant, signal, aggregate, unit, weight)))
+        return Rollup.of(
+            await answered(view.plant, lambda instant: asked.roll_up(instant, signal, aggregate, unit, weight))
+        )
 
     @plant_field
     async def impact(
@@ -102,7 +103,9 @@ class GraphQuery:
 
         `fill` is the share to which a buffer whose level is not known is taken to be filled.
         """
-        found = await answered(view, lambda instant: impact(instant, node, now=view.now, within=within, fill=fill))
+        found = await answered(
+            view.plant, lambda instant: impact(instant, node, now=view.now, within=within, fill=fill)
+        )
         return Impact.of(view, found)
 
     @plant_field
@@ -121,4 +124,4 @@ class GraphQuery:
         `from` and `to` name one beginning and one end instead of all; `within` looks at what a node contains.
         """
         asked = Points(relationship or FLOW, from_, to, within, along, limit)
-        return SinglePoints.of(view, await answered(view, asked.cuts))
+        return SinglePoints.of(view, await answered(view.plant, asked.cuts))

@@ -219,8 +219,9 @@ class Assumption:
 @strawberry.type(description="Who starves or blocks, and when, if a node stops.")
 class Impact:
     stopped: list[strawberry.ID]
-    effects: list[StopEffect] = strawberry.field(description="The earliest first.")
+    effects: list[StopEffect] = strawberry.field(description="The earliest first, 10,000 at most.")
     assumed: list[Assumption]
+    truncated: bool = strawberry.field(description="Whether there are more.")
 
     @classmethod
     def of(cls, view: View, found: question_impact.Impact) -> "Impact":
@@ -233,7 +234,8 @@ class Impact:
             Assumption(text=each.text, count=each.count, nodes=[strawberry.ID(id) for id in each.nodes])
             for each in found.assumed
         ]
-        return cls(stopped=[strawberry.ID(node.id) for node in found.stopped], effects=effects, assumed=assumed)
+        stopped = [strawberry.ID(node.id) for node in found.stopped]
+        return cls(stopped=stopped, effects=effects, assumed=assumed, truncated=found.truncated)
 
 
 @strawberry.type(description="A node whose loss cuts something off.")

@@ -1,6 +1,5 @@
 """Questions of the graph: what is near, which ways there are, what a stop brings about, what must not fail."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..twin.as_of import AsOf
-from ..twin.question import FLOW, SUBTREE
+from ..twin.question import FLOW, SUBTREE, answered
 from ..twin.question_impact import HALF_FULL, impact
 from ..twin.question_rollup import Aggregate
 from ..twin.question_step import Direction
@@ -92,8 +91,7 @@ async def single_points_of_failure(context: Context, request: Request) -> Respon
 
 
 async def _answered(now: AsOf, ask: Callable[[Instant], Any]) -> Response:
-    """What `ask` makes of the plant; in a thread, since nobody knows how far a question leads."""
-    return json_answer(await asyncio.to_thread(lambda: ask(now)))
+    return json_answer(await answered(now, ask))
 
 
 def _endpoint(

@@ -102,11 +102,12 @@ class AssumptionView(Struct):
 
 
 class ImpactView(Struct):
-    """What a stop brings about, the earliest first."""
+    """What a stop brings about, the earliest first: up to 10,000 effects, `truncated` if there are more."""
 
     stopped: list[str]
     effects: list[EffectView]
     assumed: list[AssumptionView]
+    truncated: bool
 
 
 class CutView(Struct):

@@ -76,7 +76,7 @@ def impact_view(found: Impact) -> ImpactView:
         for effect in found.effects
     ]
     assumed = [AssumptionView(each.text, each.count, each.nodes) for each in found.assumed]
-    return ImpactView([node.id for node in found.stopped], effects, assumed)
+    return ImpactView([node.id for node in found.stopped], effects, assumed, found.truncated)
 
 
 def cuts_view(found: "Cuts") -> CutsView:

@@ -303,6 +303,9 @@ def test_what_contains_stations_stops_them_and_what_is_contained_stops_its_stati
 def test_only_what_happens_within_a_time() -> None:
     still = bottling(CONVEYOR | PACES, bottles=20)
     assert list(told(impact(still, "filler", now=0, within=10))) == ["filler", "conveyor", "capper"]
+    found = impact(still, "filler", now=0, limit=2)
+    assert (list(told(found)), found.truncated) == (["filler", "conveyor"], True)
+    assert not impact(still, "filler", now=0, limit=4).truncated
     for wrong in ({"within": -1.0}, {"fill": 2.0}, {"within": float("nan")}):
         with pytest.raises(InvalidValueError):
             impact(still, "filler", now=0, **wrong)

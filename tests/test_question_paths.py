@@ -109,6 +109,11 @@ def test_limits_are_told_when_hit(monkeypatch: pytest.MonkeyPatch) -> None:
         ["there are more than 10; these are the shortest"],
     )
     assert len(all_paths(still, "s", "t", along(), limit=4**6).paths) == 4**6
+    monkeypatch.setattr(question_paths, "MOST_NODES", 80)
+    bounded = all_paths(still, "s", "t", along(), limit=5000)
+    assert (len(bounded.paths), bounded.truncated) == (10, True)  # of 8 nodes each
+    assert bounded.notes == ["there are more than an answer of 80 nodes holds; these are the shortest"]
+    monkeypatch.undo()
     monkeypatch.setattr(question_paths, "MOST_STEPS", 100)
     ended = all_paths(still, "s", "t", along(), limit=5000)
     assert ended.truncated

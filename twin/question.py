@@ -1,8 +1,10 @@
 """Questions as a facade takes them: plain words and texts, checked and put to the graph."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .errors import InvalidValueError
 from .model import CONTAINS, FEEDS_INTO, HAS_SENSOR, Level
@@ -22,6 +24,15 @@ FLOW = (FEEDS_INTO,)
 SUBTREE = (CONTAINS, HAS_SENSOR)
 MOST = 10_000
 _EVERYTHING = 10_000_000
+# Nobody knows how far a question leads: however many are asked, no more than two slow what else the service does.
+_THREADS = ThreadPoolExecutor(2, thread_name_prefix="question")
+
+T = TypeVar("T")
+
+
+async def answered(instant: Instant, ask: Callable[[Instant], T]) -> T:
+    """What `ask` makes of the plant, worked out in a thread; questions wait for each other."""
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, ask, instant)
 
 
 @dataclass(frozen=True, slots=True)

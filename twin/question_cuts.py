@@ -129,25 +129,45 @@ def _check_ends(graph: Graph, drawn: "nx.DiGraph[int]", first: int | None, last:
 def _cuts(graph: Graph, web: Web, begin: list[int], end: list[int]) -> list[Cut]:
     lost = _dominated(web.graph, begin, set(end))
     stranded = _dominated(web.graph.reverse(copy=False), end, set(begin))
-    keys = set(lost) | set(stranded)
+    nothing = Behind()
     cuts = []
-    for key in sorted(keys, key=lambda key: (-len(lost.get(key, ())) - len(stranded.get(key, ())), key)):
-        sinks, sources = lost.get(key, ()), stranded.get(key, ())
-        shown = [[graph.node(each).id for each in sorted(some)[:SHOWN]] for some in (sinks, sources)]
-        cuts.append(Cut(graph.node(key), len(sinks), len(sources), shown[0], shown[1], key in web.joints))
-    return cuts
+    for key in lost.keys() | stranded.keys():
+        sinks, sources = lost.get(key, nothing), stranded.get(key, nothing)
+        shown = [[graph.node(each).id for each in some.first] for some in (sinks, sources)]
+        cuts.append(Cut(graph.node(key), sinks.count, sources.count, shown[0], shown[1], key in web.joints))
+    return sorted(cuts, key=lambda cut: (-cut.sinks - cut.sources, cut.node.key))
 
 
-def _dominated(drawn: "nx.DiGraph[int]", begin: list[int], counted: set[int]) -> dict[int, list[int]]:
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """How many nodes are reached through one only, and the first of them by key."""
+
+    count: int = 0
+    first: tuple[int, ...] = ()
+
+    def with_more(self, count: int, first: tuple[int, ...]) -> "Behind":
+        """And these."""
+        return Behind(self.count + count, tuple(sorted(self.first + first)[:SHOWN]))
+
+
+def _dominated(drawn: "nx.DiGraph[int]", begin: list[int], counted: set[int]) -> dict[int, Behind]:
     """By node: those of `counted` that no way from the beginnings reaches without it."""
     rooted = nx.DiGraph(drawn)
     rooted.add_node(_ROOT)
     rooted.add_edges_from((_ROOT, key) for key in begin)
-    parents = nx.immediate_dominators(rooted, _ROOT)
-    found: dict[int, list[int]] = {}
-    for key in counted:
-        above = parents.get(key)
-        while above is not None and above != _ROOT:
-            found.setdefault(above, []).append(key)
-            above = parents.get(above)
+    above = nx.immediate_dominators(rooted, _ROOT)
+    tree: dict[int, list[int]] = {}
+    for key, parent in above.items():
+        if key != _ROOT:
+            tree.setdefault(parent, []).append(key)
+    order = [_ROOT]
+    for key in order:
+        order += tree.get(key, ())
+    found: dict[int, Behind] = {}
+    for key in reversed(order[1:]):
+        behind = found.get(key, Behind())
+        if key in counted:
+            behind = behind.with_more(1, (key,))
+        if behind.count and above[key] != _ROOT:
+            found[above[key]] = found.get(above[key], Behind()).with_more(behind.count, behind.first)
     return found

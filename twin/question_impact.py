@@ -24,6 +24,7 @@ from .question_subject import Instant
 from .times import NS
 
 HALF_FULL = 0.5
+LIMIT = 10_000
 _SUPPLY = -1  # an event that ends an arrow; from 0 on it is the version of a buffer that runs out
 _NOTHING = object()
 ALTERNATIVES = (
@@ -54,11 +55,15 @@ class Effect(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """The effects of a stop, the earliest first, and what was assumed because nobody told it."""
+    """The effects of a stop, the earliest first, and what was assumed because nobody told it.
+
+    `truncated` if there are more effects than were asked for.
+    """
 
     stopped: list[Node]
     effects: list[Effect]
     assumed: list[Assumption]
+    truncated: bool = False
 
 
 def impact(
@@ -68,8 +73,9 @@ def impact(
     now: int,
     within: float | None = None,
     fill: float = HALF_FULL,
+    limit: int = LIMIT,
 ) -> Impact:
-    """What a stop of a node at `now` [ns] brings about, up to `within` [s] (None: however late).
+    """What a stop of a node at `now` [ns] brings about: the first `limit` effects, up to `within` [s] (None: any time).
 
     `fill` (0 to 1) is the share to which a buffer without a level is taken to be filled. A node that contains stations
     stops all of them; one without `feeds_into` stops the station that contains it. Raises NotFoundError, and
@@ -86,11 +92,12 @@ def impact(
     fronts = Fronts(flow, Stocks(instant, flow, fill, assumptions), assumptions)
     fronts.run([flow.number[station.key] for station in stations], within)
     nodes = [graph.node_map[key] for key in flow.keys]
+    told = fronts.effects()
     effects = [
         Effect(nodes[place], outcome, after, now + round(after * NS), None if because < 0 else nodes[because])
-        for place, outcome, after, because in fronts.effects()
+        for place, outcome, after, because in told[:limit]
     ]
-    return Impact(stations, effects, assumptions.list())
+    return Impact(stations[:limit], effects, assumptions.list(), len(told) > limit)
 
 
 def _flow(graph: Graph, keys: list[int]) -> Flow:

@@ -15,6 +15,8 @@ from .question_subject import ArrowSubject, Instant, NodeSubject
 LIMIT = 100
 MOST_STEPS = 500_000
 """All paths of a dense graph are more than anybody can count: the search ends after so many steps, and says so."""
+MOST_NODES = 100_000
+"""So many nodes are in an answer at most, on all of its paths together."""
 
 Hop = tuple[int, Relationship, float]
 
@@ -137,9 +139,12 @@ def all_paths(
     search = Search(ways, first.key, last.key, hops)
     found: list[Path] = []
     notes: list[str] = []
+    nodes = 0
     for path in search.paths():
-        if len(found) == limit:
-            notes = [f"there are more than {limit}; these are the shortest"]
+        nodes += len(path) + 1
+        if len(found) == limit or nodes > MOST_NODES:
+            more = str(limit) if len(found) == limit else f"an answer of {MOST_NODES:,} nodes holds"
+            notes = [f"there are more than {more}; these are the shortest"]
             break
         found.append(_path(graph, first.key, path, weighted=weight is not None))
     if search.exhausted:
