@@ -123,6 +123,8 @@ async def _history(connection: "Connection", signal: str, span: dict[str, Any], 
     rows = [list(row) for row in zip(*(found[name] for name in names), strict=True)]
     unit = f" [{found['unit']}]" if found["unit"] else ""
     table(names, rows, title=f"{found['signal']}{unit}")
+    if found["tier"] != "raw":
+        click.echo(f"from {found['tier']}, times are exact to {found['precision_s']:g} s")
     if found["next"]:
         click.echo(f"... more from {found['next']} on")
 

@@ -23,6 +23,7 @@ class Series:
 
     time: datetime64[ns], UTC. value: float64, or objects for texts and booleans. quality: `good`, `uncertain`, `bad`.
     With `bucket_s` [s] a row is a bucket of `count` readings: `value` is their mean, `low` and `high` their extremes.
+    tier: what it was made from, the coarsest of it: raw, thinned, 1m, 1h ...; precision_s [s]: how exact times are.
     """
 
     signal: str
@@ -31,6 +32,8 @@ class Series:
     value: NDArray[Any]
     quality: list[str]
     bucket_s: float | None = None
+    tier: str = "raw"
+    precision_s: float | None = None
     low: NDArray[np.float64] | None = None
     high: NDArray[np.float64] | None = None
     count: NDArray[np.int64] | None = None
@@ -114,10 +117,18 @@ def series_of(pages: list[dict[str, Any]]) -> Series:
         value=_values(values),
         quality=[quality for page in pages for quality in page["quality"]],
         bucket_s=first["bucket_s"],
-        low=np.array(first["low"], dtype=np.float64) if "low" in first else None,
-        high=np.array(first["high"], dtype=np.float64) if "high" in first else None,
-        count=np.array(first["count"], dtype=np.int64) if "count" in first else None,
+        tier=first["tier"],
+        precision_s=first["precision_s"],
+        low=_column(pages, "low", np.float64),
+        high=_column(pages, "high", np.float64),
+        count=_column(pages, "count", np.int64),
     )
+
+
+def _column(pages: list[dict[str, Any]], name: str, dtype: type) -> NDArray[Any] | None:
+    if name not in pages[0]:
+        return None
+    return np.array([value for page in pages for value in page[name]], dtype=dtype)
 
 
 def _values(values: list[Any]) -> NDArray[Any]:

@@ -36,6 +36,8 @@ class History:
     quality: NumberColumn = strawberry.field(description="OPC quality bytes; of a bucket the worst.")
     count: NumberColumn = strawberry.field(description="How many readings each row stands for.")
     bucket: float | None = strawberry.field(description="Width of a bucket [s]; null where the rows are readings.")
+    tier: str = strawberry.field(description="What it was made from, the coarsest of it: raw, thinned, 1m, 1h, ...")
+    precision: float | None = strawberry.field(description="How exact times are [s]; null with every reading.")
     start: Time
     end: Time
 
@@ -149,6 +151,8 @@ class Signal:
             quality=NumberColumn(numbers(rows.quality)),
             count=NumberColumn(numbers(rows.count)),
             bucket=None if rows.bucket is None else rows.bucket / NS,
+            tier=rows.tier,
+            precision=rows.precision,
             start=Time(start),
             end=Time(end),
         )

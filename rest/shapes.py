@@ -117,8 +117,9 @@ class SignalHistory(Struct):
     """Readings of a signal as columns in the order of time.
 
     With `bucket_s` each row stands for a bucket of that many seconds: `value` is the mean of its readings that are not
-    bad, `low` and `high` their extremes, `count` their number, `quality` the worst. `next` is the `from` of the
-    following page.
+    bad, `low` and `high` their extremes, `count` their number, `quality` the worst. `tier` is the coarsest of what it
+    was made from: `raw`, `thinned` (for replay) or a tier such as `1m`; then `precision_s` says how exact times are.
+    `next` is the `from` of the following page.
     """
 
     signal: str
@@ -126,6 +127,8 @@ class SignalHistory(Struct):
     start: str = field(default="", name="from")
     to: str = ""
     bucket_s: float | None = None
+    tier: str = "raw"
+    precision_s: float | None = None
     time: list[str] = []
     value: list[Any] = []
     quality: list[str] = []

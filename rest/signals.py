@@ -70,6 +70,7 @@ def _columns(plant: AsOf, signal: Signal, found: History, limit: int) -> SignalH
     answer.time = iso_times(found.time[rows])
     answer.value = _values(plant, signal, found.value[rows], found.bucket)
     answer.quality = [_WORDS[quality] for quality in found.quality[rows].tolist()]
+    answer.tier, answer.precision_s = found.tier, found.precision
     if found.bucket is not None:
         answer.bucket_s = found.bucket / NS
         answer.low = [number(value) for value in found.low[rows].tolist()]

@@ -8,7 +8,7 @@ from history_fixtures import DAY, S, all_rows, bits, entry, expected_latest, ope
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from iotsense.twin import history_store
+from iotsense.twin import history_question
 from iotsense.twin.batch import ReadingBatch
 from iotsense.twin.entry import Entry
 from iotsense.twin.errors import DamagedFileError
@@ -218,7 +218,7 @@ def same_history(found: History, wanted: History) -> None:
 def test_buckets_of_blocks_are_those_of_the_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: float, compacted: bool
 ) -> None:
-    monkeypatch.setattr(history_store, "WORTHWHILE_ROWS", 0)
+    monkeypatch.setattr(history_question, "WORTHWHILE_ROWS", 0)
     seed = int(np.random.default_rng().integers(2**32))
     print("seed", seed)
     generator = np.random.default_rng(seed)

@@ -42,6 +42,11 @@ class AsOf(ABC):
         instants = [at for at in (self.time, self.known_at) if at is not None]
         return min(instants) if instants else now_ns()
 
+    @property
+    def precision(self) -> float | None:
+        """How exact times are [s], since readings are kept no longer; None if all of them are here."""
+        return None
+
     def prepared(self) -> Self:
         """Itself, with all looked up that its other methods, but `history` and `events`, would block for."""
         return self
@@ -192,6 +197,11 @@ class Then(AsOf):
             silent = row[columns.time[row] <= since]
             columns.quality[silent] = np.minimum(columns.quality[silent], np.uint8(Quality.UNCERTAIN))
         return columns
+
+    @property
+    def precision(self) -> float | None:
+        """What is left of then may be tiers, or readings that were thinned."""
+        return self._past.precision(self.now)
 
     def prepared(self) -> Self:
         """With state and open events looked up."""

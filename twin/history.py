@@ -36,7 +36,8 @@ class History:
 
     `time` [ns] and `value` [unit]; with `bucket` [ns] set, each row stands for a bucket that begins at `time`:
     `value` is then the mean of its readings that are not bad, `low`/`high` their extremes, `quality` the worst,
-    `count` how many there are.
+    `count` how many there are. `tier`: from what it was made, the coarsest of it: `raw`, `thinned`, `1m` ...;
+    `precision` [s]: how exact times are if not all readings are there any more.
     """
 
     time: NDArray[np.int64]
@@ -46,6 +47,8 @@ class History:
     high: NDArray[np.float64]
     count: NDArray[np.int64]
     bucket: int | None = None
+    tier: str = "raw"
+    precision: float | None = None
 
     def __len__(self) -> int:
         return len(self.time)
@@ -70,20 +73,34 @@ def standing(rows: Rows) -> Rows:
 
 
 class Buckets:
-    """Sums of `points` spans of equal `width` [ns] from `start` on, to which rows and sums of rows are added."""
+    """Sums over spans, to which rows and sums of rows are added. `begins` (n,): where the spans begin [ns], rising.
 
-    def __init__(self, start: int, width: int, points: int) -> None:
-        self.start, self.width = start, width
-        self.rows = np.zeros(points, dtype=np.int64)
-        self.count = np.zeros(points, dtype=np.int64)
-        self.total = np.zeros(points)
-        self.low = np.full(points, np.inf)
-        self.high = np.full(points, -np.inf)
-        self.worst = np.full(points, 255, dtype=np.uint8)
+    width [ns]: their length; `even` ones follow each other without gaps.
+    """
+
+    def __init__(self, begins: NDArray[np.int64], width: int, even: bool) -> None:
+        self.begins, self.width, self.even = begins, width, even
+        n = len(begins)
+        self.rows = np.zeros(n, dtype=np.int64)
+        self.count = np.zeros(n, dtype=np.int64)
+        self.total = np.zeros(n)
+        self.low = np.full(n, np.inf)
+        self.high = np.full(n, -np.inf)
+        self.worst = np.full(n, 255, dtype=np.uint8)
+
+    @classmethod
+    def of(cls, start: int, end: int, points: int) -> Self:
+        """At most `points` even spans that cover [start, end) [ns]."""
+        width = -(-(end - start) // points)
+        return cls(start + np.arange(-(-(end - start) // width), dtype=np.int64) * width, width, even=True)
 
     def number(self, time: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The bucket of a time [ns]."""
-        return (time - self.start) // self.width
+        """The span of a time [ns] that lies in one."""
+        if self.even:
+            even: NDArray[np.int64] = (time - self.begins[0]) // self.width
+            return even
+        found: NDArray[np.int64] = np.searchsorted(self.begins, time, side="right") - 1
+        return found
 
     def add_rows(self, rows: Rows) -> None:
         """Rows none of which supersedes another."""
@@ -130,7 +147,7 @@ class Buckets:
         count = self.count[some]
         empty = count == 0
         return History(
-            time=self.start + some * self.width,
+            time=self.begins[some],
             value=np.where(empty, np.nan, self.total[some] / np.maximum(count, 1)),
             quality=self.worst[some],
             low=np.where(empty, np.nan, self.low[some]),
@@ -140,12 +157,7 @@ class Buckets:
         )
 
 
-def bucket_width(start: int, end: int, points: int) -> int:
-    """The width [ns] of at most `points` buckets that cover [start, end)."""
-    return -(-(end - start) // points)
-
-
 def _buckets(rows: Rows, start: int, end: int, points: int) -> History:
-    buckets = Buckets(start, bucket_width(start, end, points), points)
+    buckets = Buckets.of(start, end, points)
     buckets.add_rows(rows)
     return buckets.history()

@@ -1,23 +1,17 @@
 """Merges small parts of a day into larger ones, in the background and with bounded memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .history_flush import PART_ROWS
+from .history_gather import gathered, stamps_of
 from .history_part import Part
-from .history_raw import rows_of_runs, segments_of
-from .history_raw_writer import SEGMENT_ROWS, PartInfo, write_raw
-from .history_rows import SignalRows, in_order
+from .history_raw_writer import PartInfo, write_raw
 
 FAN = 4
 _LEAST_ROWS = 1024
-
-
-class Stopped(Exception):
-    """The store is closing; the merge was given up and left nothing."""
 
 
 def to_merge(parts: Sequence[PartInfo], quiet: bool) -> list[PartInfo]:
@@ -49,41 +43,4 @@ def _fitting(parts: Sequence[PartInfo]) -> list[PartInfo]:
 def merge(parts: Sequence[Part], directory: Path, name: str, day: int, stopping: Callable[[], bool]) -> PartInfo:
     """Writes one part of all rows; raises StorageError, DamagedFileError or Stopped, leaving nothing."""
     count = sum(part.rows for part in parts)
-    return write_raw(directory, name, day, count, _stamps(parts), _merged(parts, stopping))
-
-
-def _stamps(parts: Sequence[Part]) -> NDArray[np.int64]:
-    found = np.zeros(0, dtype=np.int64)
-    for part in parts:
-        if part.has("stamps"):
-            found = np.union1d(found, part.table("stamps"))
-        else:
-            for rows in segments_of(part):
-                found = np.union1d(found, rows.recorded)
-    return found
-
-
-def _merged(parts: Sequence[Part], stopping: Callable[[], bool]) -> Iterator[SignalRows]:
-    for first, last in _signal_ranges(parts):
-        if stopping():
-            raise Stopped
-        pieces = []
-        for part in parts:
-            start, end = np.searchsorted(part.signal, [first, last + 1]).tolist()
-            if start < end:
-                pieces.append(rows_of_runs(part, start, end))
-        rows = SignalRows.concat(pieces)
-        yield rows.take(in_order(rows))
-
-
-def _signal_ranges(parts: Sequence[Part]) -> Iterator[tuple[int, int]]:
-    """The first and the last signal of ranges that have some SEGMENT_ROWS together."""
-    signals, where = np.unique(np.concatenate([part.signal for part in parts]), return_inverse=True)
-    rows = np.zeros(len(signals), dtype=np.int64)
-    np.add.at(rows, where, np.concatenate([np.diff(part.row) for part in parts]))
-    before = np.cumsum(rows) - rows
-    start = 0
-    while start < len(signals):
-        end = max(start + 1, int(np.searchsorted(before, before[start] + SEGMENT_ROWS)))
-        yield int(signals[start]), int(signals[end - 1])
-        start = end
+    return write_raw(directory, name, day, count, stamps_of(parts), gathered(parts, stopping))

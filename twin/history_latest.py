@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from .history_manifest import NEVER_GONE
 from .history_parts import DAY_NS, View
 from .history_raw import LAST, Found, latest_in
 from .history_raw_writer import RAW, PartInfo
 from .history_rows import SignalRows
 from .history_tail import latest_in_tail
+from .history_tier_latest import latest_in_tiers
 from .state import NEVER, StateColumns
 
 
@@ -62,9 +64,19 @@ def latest(
         for info in view.by_day[RAW, day]:
             if _may_hold(info, time, known):
                 best.take(latest_in(view.open(info), info, time, known, signals[pending]), pending)
+    if view.raw_gone > NEVER_GONE:
+        _take_from_tiers(best, view, min(time, known))
     # A lost part matters to whoever has nothing newer than it.
     view.refuse_lost(RAW, int(best.time.min(initial=time)), time)
     return best.columns()
+
+
+def _take_from_tiers(best: Latest, view: View, time: int) -> None:
+    """For signals whose newest reading may be gone, what tiers know of it."""
+    pending = np.flatnonzero(best.time < view.raw_gone * DAY_NS)
+    if len(pending):
+        for found in latest_in_tiers(view, time, best.signals[pending]):
+            best.take(found, pending)
 
 
 def _may_hold(info: PartInfo, time: int, known_at: int) -> bool:

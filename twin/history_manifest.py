@@ -12,18 +12,21 @@ from .history_raw_writer import PartInfo
 from .segment import sync_directory
 
 NAME = "manifest"
+NEVER_GONE = -(1 << 40)
 
 
 class Manifest(msgspec.Struct, frozen=True):
     """`parts` hold the readings of the journal's entries up to `applied_seq`; `next_number` names the next part.
 
     lost: parts that were found missing or torn and could not be made again; what they held is a known gap.
+    raw_gone: of the UTC days before this one (since the epoch) not all readings are here any more, but tiers of them.
     """
 
     applied_seq: int = 0
     next_number: int = 1
     parts: list[PartInfo] = []
     lost: list[PartInfo] = []
+    raw_gone: int = NEVER_GONE
 
 
 def load(directory: Path) -> Manifest | None:

@@ -4,12 +4,14 @@ import contextlib
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+
+import msgspec
 
 from . import history_manifest
 from .errors import DamagedFileError
-from .history_manifest import Manifest
+from .history_manifest import NEVER_GONE, Manifest
 from .history_part import Part
 from .history_part_writer import TRAILER
 from .history_raw_writer import PartInfo
@@ -25,10 +27,11 @@ SUFFIX = ".part"
 class View:
     """An unchanging set of parts, by UTC day."""
 
-    def __init__(self, files: "PartFiles", parts: Sequence[PartInfo], lost: Sequence[PartInfo]) -> None:
+    def __init__(self, files: "PartFiles", manifest: Manifest) -> None:
         self._files = files
-        self.parts = tuple(parts)
-        self.lost = tuple(lost)
+        self.parts = tuple(manifest.parts)
+        self.lost = tuple(manifest.lost)
+        self.raw_gone = manifest.raw_gone
         self.by_day: dict[tuple[str, int], list[PartInfo]] = {}
         for info in self.parts:
             self.by_day.setdefault((info.kind, info.day), []).append(info)
@@ -105,7 +108,7 @@ class Parts:
         self._retired: list[tuple[set[View], list[str]]] = []
         self.manifest = self._load()
         self._next_number = self.manifest.next_number
-        self._view = View(self.files, self.manifest.parts, self.manifest.lost)
+        self._view = View(self.files, self.manifest)
 
     def _load(self) -> Manifest:
         try:
@@ -122,7 +125,7 @@ class Parts:
         lost = [info for info in manifest.parts if not _whole(self.directory / info.name, info)]
         kept = [info for info in manifest.parts if info not in lost]
         self._remove_strays({info.name for info in (*manifest.parts, *manifest.lost)})
-        return Manifest(manifest.applied_seq, manifest.next_number, kept, [*manifest.lost, *lost])
+        return msgspec.structs.replace(manifest, parts=kept, lost=[*manifest.lost, *lost])
 
     def _set_aside(self) -> None:
         aside = self.directory.with_name(f"{self.directory.name}.damaged-{now_ns() // NS}")
@@ -164,8 +167,10 @@ class Parts:
         applied_seq: int | None = None,
         at_once: Callable[[], None] = lambda: None,
         found: Iterable[PartInfo] = (),
+        raw_gone: int = NEVER_GONE,
     ) -> None:
-        """Durably takes new parts (written already) for old ones, all or none; `found` are no longer lost.
+        """Durably takes new parts (written already) for old ones, all or none; `found` are no longer lost, and
+        of the days before `raw_gone` readings are taken away.
 
         `at_once` is called at the moment from which readers see the new parts. Raises StorageError; then everything is
         as before.
@@ -180,12 +185,13 @@ class Parts:
                 self._next_number,
                 [*(info for info in before.parts if info.name not in names), *new],
                 [info for info in before.lost if info.name not in recovered],
+                max(before.raw_gone, raw_gone),
             )
             history_manifest.save(manifest, self.directory)
             with self.lock:
                 self.manifest = manifest
                 self._retired.append((set(self._readers), sorted(names - {info.name for info in new})))
-                self._view = View(self.files, manifest.parts, manifest.lost)
+                self._view = View(self.files, manifest)
                 at_once()
                 gone = self._unread()
         self._unlink(gone)

@@ -1,6 +1,5 @@
 """Reads parts of readings: the state as of an instant, the rows of a signal, and everything in order for a merge."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 from .history import Rows
 from .history_blocks import BLOCK_ROWS
 from .history_part import Part
-from .history_raw_writer import SEGMENT_ROWS, PartInfo
+from .history_raw_writer import PartInfo
 from .history_rows import SignalRows
 
 FIRST, LAST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
@@ -131,21 +130,12 @@ def span_of(part: Part, run: int, start: int, end: int) -> tuple[int, int]:
     return (int(part.row[run]) if start <= FIRST else first), max(first, last)
 
 
-def segments_of(part: Part, most: int = SEGMENT_ROWS) -> Iterator[SignalRows]:
-    """All rows in order, some `most` at a time, whole runs each."""
-    run = 0
-    while run < len(part.signal):
-        end = max(run + 1, int(np.searchsorted(part.row, part.row[run] + most, side="right")) - 1)
-        yield rows_of_runs(part, run, min(end, len(part.signal)))
-        run = end
-
-
-def rows_of_runs(part: Part, run: int, end: int) -> SignalRows:
-    """All rows of the runs from `run` to before `end`."""
-    runs = np.arange(run, end)
+def rows_of_runs(part: Part, runs: NDArray[np.int64]) -> SignalRows:
+    """All rows of some runs, one run behind another."""
     part.check_runs(runs)
-    of = np.repeat(runs, part.row[runs + 1] - part.row[runs])
-    rows = np.arange(part.row[run], part.row[end])
+    first, counts = part.row[runs], part.row[runs + 1] - part.row[runs]
+    of = np.repeat(runs, counts)
+    rows = np.arange(counts.sum()) + np.repeat(first - (np.cumsum(counts) - counts), counts)
     found = rows_at(part, rows, of)
     return SignalRows(part.signal[of].astype(np.int32), found.time, found.value, found.quality, found.recorded)
 

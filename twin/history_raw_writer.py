@@ -22,6 +22,7 @@ class PartInfo(msgspec.Struct, frozen=True):
     """What is known of a part without opening it.
 
     `day` counts UTC days since the epoch. Times in ns. `ahead` is the most that a time is later than its `recorded`.
+    tiers: those that hold what these readings amount to. thinned [ns]: of spans so long only the last reading is left.
     """
 
     name: str
@@ -37,6 +38,13 @@ class PartInfo(msgspec.Struct, frozen=True):
     ahead: int
     min_signal: int
     max_signal: int
+    tiers: list[str] = []
+    thinned: int = 0
+
+    @property
+    def number(self) -> int:
+        """Rises with every part that is written."""
+        return int(self.name.rpartition("-")[2].partition(".")[0])
 
 
 class _Extent:

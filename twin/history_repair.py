@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from .entry import EntryKind
 from .errors import DamagedFileError
 from .history_flush import write_parts
+from .history_gather import gathered
 from .history_parts import DAY_NS, Parts, View, told_lost
-from .history_raw import segments_of
 from .history_raw_writer import RAW, PartInfo
 from .history_rows import SignalRows
 from .journal import Journal
@@ -68,7 +68,7 @@ def _held(view: View, rows: SignalRows) -> NDArray[np.bool_]:
     held = np.zeros(len(rows), dtype=bool)
     for day in np.unique(rows.time // DAY_NS).tolist():
         for info in view.by_day.get((RAW, day), []):
-            for segment in segments_of(view.open(info)):
+            for segment in gathered([view.open(info)], lambda: False):
                 held |= _common(rows, segment)
     return held
 

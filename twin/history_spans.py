@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .history import Buckets, History, Rows, bucket_width, standing
+from .history import Buckets, Rows, standing
 from .history_blocks import BLOCK_ROWS
 from .history_part import Part
 from .history_raw import LAST, rows_at
@@ -60,12 +60,11 @@ class Stretch:
         return starts, np.minimum(starts + BLOCK_ROWS, run_end)
 
 
-def buckets_of(
-    stretches: Sequence[Stretch], loose: Rows, start: int, end: int, points: int, known_at: int | None
-) -> History | None:
-    """Buckets of [start, end) [ns] from blocks and from rows that are in no part; None if `points` rows hold it all."""
+def add_stretches(
+    buckets: Buckets, stretches: Sequence[Stretch], loose: Rows, start: int, end: int, known_at: int | None
+) -> None:
+    """Adds the readings in [start, end) [ns] of blocks, and rows that are in no part (of that span, known then)."""
     known = LAST if known_at is None else known_at
-    buckets = Buckets(start, bucket_width(start, end, points), points)
     single = [loose]
     for stretch in stretches:
         others = [other for other in stretches if other is not stretch and other.overlaps(stretch)]
@@ -76,7 +75,6 @@ def buckets_of(
         needed = ~clean & (stretch.table("known_from") <= known)
         single.append(_rows_of(stretch, needed, start, end, known))
     buckets.add_rows(standing(Rows.concat(single)))
-    return buckets.history() if buckets.rows.sum() > points else None
 
 
 def _clean(stretch: Stretch, buckets: Buckets, start: int, end: int, known: int) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 
 from .entry import Entry
 from .errors import StorageError
-from .history import History, Rows, history_of
+from .history import History, Rows
 from .history_flush import write_parts
+from .history_gather import gathered
 from .history_latest import latest
 from .history_parts import DAY_NS, Parts, View
-from .history_raw import segments_of, signal_rows
-from .history_raw_writer import RAW, PartInfo
+from .history_policy import Policy
+from .history_question import Span, history, precision, rows_of
+from .history_raw_writer import RAW
 from .history_rows import SignalRows
-from .history_spans import WORTHWHILE_ROWS, Stretch, buckets_of
-from .history_tail import Tail, tail_rows
+from .history_tail import Tail
 from .history_upkeep import QUIET_S, Upkeep
 from .state import StateColumns
+from .times import now_ns
 
 log = logging.getLogger("iotsense.history")
 
@@ -39,11 +41,18 @@ class HistoryStore:
     """
 
     def __init__(
-        self, directory: Path, tail_rows: int = TAIL_ROWS, tail_s: float = TAIL_S, quiet_s: float = QUIET_S
+        self,
+        directory: Path,
+        tail_rows: int = TAIL_ROWS,
+        tail_s: float = TAIL_S,
+        quiet_s: float = QUIET_S,
+        policy: Callable[[], Policy] = Policy,
+        now: Callable[[], int] = now_ns,
     ) -> None:
         self.path = directory
         self.parts = Parts(directory)
-        self.upkeep = Upkeep(self.parts, quiet_s)
+        self.upkeep = Upkeep(self.parts, policy, quiet_s, now)
+        self._policy = policy
         self.trouble: StorageError | None = None
         self._tail_rows, self._tail_s = tail_rows, tail_s
         self._condition = threading.Condition(self.parts.lock)
@@ -169,12 +178,7 @@ class HistoryStore:
     ) -> Rows:
         """The recorded readings of one signal in [start, end) [ns], superseded ones too, in no order."""
         with self._reading(newer) as (view, tails):
-            view.refuse_lost(RAW, start, end - 1)
-            found = [tail_rows(rows, signal, start, end, known_at) for rows in tails]
-            for info in _touched(view, signal, start, end):
-                rows = signal_rows(view.open(info), signal, start, end, known_at)
-                found += [] if rows is None else [rows]
-            return Rows.concat(found)
+            return rows_of(view, tails, Span(signal, start, end, None, known_at))
 
     def history(
         self,
@@ -187,27 +191,12 @@ class HistoryStore:
     ) -> History:
         """Readings of one signal in [start, end) [ns] without superseded ones; more than `points` become buckets."""
         with self._reading(newer) as (view, tails):
-            if points is not None and (found := self._buckets(view, tails, signal, start, end, points, known_at)):
-                return found
-        return history_of(self.rows(signal, start, end, known_at, newer), start, end, points)
+            return history(view, tails, self._policy, Span(signal, start, end, points, known_at))
 
-    @staticmethod
-    def _buckets(
-        view: View,
-        tails: Sequence[SignalRows],
-        signal: int,
-        start: int,
-        end: int,
-        points: int,
-        known_at: int | None,
-    ) -> History | None:
-        view.refuse_lost(RAW, start, end - 1)
-        chosen = _touched(view, signal, start, end)
-        stretches = [stretch for info in chosen if (stretch := Stretch.of(view.open(info), signal, start, end))]
-        if sum(stretch.rows for stretch in stretches) < WORTHWHILE_ROWS:
-            return None
-        loose = Rows.concat([tail_rows(rows, signal, start, end, known_at) for rows in tails])
-        return buckets_of(stretches, loose, start, end, points, known_at)
+    def precision(self, time: int) -> float | None:
+        """How exact the state as of `time` [ns] is [s]; None if every reading of then is still here."""
+        with self.parts.reading() as view:
+            return precision(view, time)
 
     def count(self, signal: int | None = None) -> int:
         """How many applied readings there are, superseded ones included."""
@@ -230,7 +219,7 @@ class HistoryStore:
         with self._reading(None) as (view, tails):
             view.refuse_lost(RAW, day * DAY_NS, (day + 1) * DAY_NS - 1)
             for info in view.by_day.get((RAW, day), []):
-                for rows in segments_of(view.open(info)):
+                for rows in gathered([view.open(info)], lambda: False):
                     yield rows.take(rows.recorded <= known_at)
             for rows in tails:
                 yield rows.take((rows.time // DAY_NS == day) & (rows.recorded <= known_at))
@@ -267,10 +256,3 @@ class HistoryStore:
             self._thread.join()
         self.upkeep.close()
         self.parts.files.close()
-
-
-def _touched(view: View, signal: int, start: int, end: int) -> Iterator[PartInfo]:
-    """The parts that may hold readings of a signal in [start, end) [ns]."""
-    for info in view.of_kind(RAW):
-        if info.min_time < end and info.max_time >= start and info.min_signal <= signal <= info.max_signal:
-            yield info

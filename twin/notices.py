@@ -68,8 +68,6 @@ def _sections(project: Project) -> Iterator[str]:
 
 def _config(project: Project) -> Iterator[str]:
     config = project.iotsense
-    if config.storage.retention and config.storage.type == "embedded":
-        yield f"iotsense.storage.retention {_LATER}; nothing is deleted"
     for name in ("predictive_maintenance", "edge", "alerts", "oee"):
         section = getattr(config, name)
         if section is not None and getattr(section, "enabled", True):

@@ -68,6 +68,10 @@ class Past:
         """The newest reading of each signal up to `time` [ns] among those recorded until `known_at` [ns]."""
         return self._store.latest(time, known_at, signals, self._newer())
 
+    def precision(self, time: int) -> float | None:
+        """How exact the state as of `time` [ns] is [s]; None if every reading of then is still here."""
+        return self._store.precision(time)
+
     def reading_count(self, signal: int | None) -> int:
         """Stored readings of one signal or of all."""
         self._projector.catch_up(self._store)

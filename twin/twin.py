@@ -23,6 +23,7 @@ from .errors import NotYetError, StorageError
 from .graph import Graph
 from .graph_edit import GraphEdit
 from .history import History
+from .history_policy import FollowedPolicy
 from .history_repair import repair
 from .history_store import HistoryStore
 from .journal import Journal
@@ -59,7 +60,9 @@ class Twin:
         self._structure = threading.Lock()
         self._journal = Journal(directory.journal, self._live, options.segment_bytes)
         self._upkeep = Upkeep(self._live, self._journal, directory, options.journal_retention)
-        self._store = HistoryStore(directory.history, options.tail_rows)
+        self._store = HistoryStore(
+            directory.history, options.tail_rows, policy=FollowedPolicy(lambda: self._live.graph)
+        )
         self._catalog = open_or_renew(directory.catalog, Catalog)
         self._stores: tuple[Projection, ...] = (self._catalog, self._store)
         self.damage = recover(self._live, self._journal, self._upkeep.checkpoints, self._stores)
@@ -154,7 +157,7 @@ class Twin:
     @property
     def history_trouble(self) -> str | None:
         """Why history lags behind the journal; None if all is well."""
-        trouble = self._projector.trouble or self._store.trouble
+        trouble = self._projector.trouble or self._store.trouble or self._store.upkeep.trouble
         return str(trouble) if trouble else None
 
     @property
