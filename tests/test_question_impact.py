@@ -144,6 +144,13 @@ def test_levels_in_percent_and_paces_from_live_signals() -> None:
 
 
 def test_what_was_assumed_is_told() -> None:
+    silent = bottling(CONVEYOR | PACES, bottles=20)
+    silent.quality = {"line.conveyor.bottles": 64}
+    found = impact(silent, "filler", now=0)
+    assert told(found)["capper"] == ("starves", 10.0)
+    assert assumed(found) == {"its level is uncertain; taken as it was last told": ["conveyor"]}
+    silent.quality = {"line.conveyor.bottles": 0}
+    assert told(impact(silent, "filler", now=0))["capper"] == ("starves", 12.0)  # a bad level is none
     unknown = impact(bottling(CONVEYOR | PACES), "filler", now=0)
     assert told(unknown)["capper"] == ("starves", 2 + 30 / 5 + 4)
     assert assumed(unknown) == {"its level is not known; taken to be 50% full": ["conveyor"]}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .durations import parse_duration
 from .errors import InvalidValueError
@@ -96,9 +97,22 @@ class Gauges:
         found = zip(self.levels, _values(instant, self.levels), strict=True)
         return {each.station: value for each, value in found if value is not None}
 
+    def doubtful(self, instant: Instant) -> set[int]:
+        """The buffers whose level is not good: silent for too long, or told so by its source."""
+        state = instant.snapshot(_indexes(self.levels))
+        return {
+            each.station
+            for each, quality in zip(self.levels, state.quality.tolist(), strict=True)
+            if quality < Quality.GOOD
+        }
+
+
+def _indexes(live: list[Live]) -> NDArray[np.int32]:
+    return np.array([each.signal for each in live], dtype=np.int32)
+
 
 def _values(instant: Instant, live: list[Live]) -> list[float | None]:
-    state = instant.snapshot(np.array([each.signal for each in live], dtype=np.int32))
+    state = instant.snapshot(_indexes(live))
     value = state.value * np.array([each.scale for each in live])
     usable = (state.quality >= Quality.UNCERTAIN) & (value >= 0)
     return [each if fits else None for each, fits in zip(value.tolist(), usable.tolist(), strict=True)]

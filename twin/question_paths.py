@@ -9,6 +9,7 @@ from .errors import InvalidValueError
 from .graph import Graph
 from .model import Node, Relationship
 from .question_formula import Formula
+from .question_kinds import Kinds
 from .question_step import Steps, Tracks
 from .question_subject import ArrowSubject, Instant, NodeSubject
 
@@ -52,6 +53,7 @@ class Ways:
         self.weight = weight
         self._instant = instant
         self._graph: Graph = instant.graph
+        self._kinds = Kinds.of(instant.graph)
         self._tracks = tracks
         self._through = through
         self._steps = tracks.steps(self._graph)
@@ -88,7 +90,7 @@ class Ways:
     def _weight(self, arrow: Relationship) -> float:
         if self.weight is None:
             return 1.0
-        value = self.weight.value(ArrowSubject(self._graph, arrow))
+        value = self.weight.value(ArrowSubject(self._graph, arrow, self._kinds))
         if value is None:
             self.unweighted += 1
             return 0.0

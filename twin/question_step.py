@@ -10,6 +10,7 @@ from enum import StrEnum
 from .graph import Graph
 from .model import CONTAINS, HAS_SENSOR, Level, Node, Relationship
 from .question_formula import Formula
+from .question_kinds import Kinds
 from .question_subject import ArrowSubject
 from .suggestion import nearest
 
@@ -59,7 +60,8 @@ class Tracks:
         along = self.along
         if along is None:
             return both
-        return lambda key: [step for step in both(key) if along.holds(ArrowSubject(graph, step[0]))]
+        kinds = Kinds.of(graph)
+        return lambda key: [step for step in both(key) if along.holds(ArrowSubject(graph, step[0], kinds))]
 
     def notes(self, graph: Graph) -> list[str]:
         """A word about types that no relationship has; asked where an answer is empty, for it looks at all of them."""

@@ -106,6 +106,7 @@ class Stocks:
         self._assumptions = assumptions
         self._paces = flow.gauges.paces(instant)
         self._contents = flow.gauges.contents(instant)
+        self._doubtful = flow.gauges.doubtful(instant)
         self._stocks: dict[int, Stock] = {}
         self.given: dict[int, float] = {}
         self.taken: dict[int, float] = {}
@@ -124,6 +125,8 @@ class Stocks:
     def _content(self, station: int) -> tuple[float, float]:
         key = self._flow.keys[station]
         level, capacity = self._contents.get(station), self._flow.gauges.capacity[station]
+        if level is not None and station in self._doubtful:
+            self._assumptions.add("its level is uncertain; taken as it was last told", key)
         if capacity is None:
             self._assumptions.add("its capacity is not told; it takes no more than it holds", key)
             if level is None:

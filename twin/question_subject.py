@@ -84,11 +84,12 @@ class NodeSubject:
 class ArrowSubject:
     """A relationship: `type`, `source` and `target` (ids), and its properties; `transfer_time` is in seconds."""
 
-    __slots__ = ("_arrow", "_graph")
+    __slots__ = ("_arrow", "_graph", "_kinds")
 
-    def __init__(self, graph: Graph, arrow: Relationship) -> None:
+    def __init__(self, graph: Graph, arrow: Relationship, kinds: Kinds) -> None:
         self._graph = graph
         self._arrow = arrow
+        self._kinds = kinds
 
     @property
     def id(self) -> str:
@@ -100,7 +101,7 @@ class ArrowSubject:
         """See `Subject`."""
         arrow = self._arrow
         if name in arrow.properties:
-            return arrow.properties[name], Kinds.of(self._graph).property_unit(arrow.type, name)
+            return arrow.properties[name], self._kinds.property_unit(arrow.type, name)
         if name == "type":
             return arrow.type, None
         if name in ("source", "target"):
