@@ -106,12 +106,18 @@ class Query(GraphQuery):
         kind: str | None = None,
         newest_first: bool = False,
     ) -> list[Event]:
-        """The log of events behind the number `after`, oldest first unless told."""
+        """The log of events behind the number `after`, oldest first unless told.
+
+        In that order one of the kind `gone` stands where events are gone; its data have the numbers `from` and `to`.
+        """
         check_first(first)
         key = None if node is None else view.find(node).key
-        found = await asyncio.to_thread(
-            view.plant.events, int(after), first, node=key, kind=kind, newest_first=newest_first
-        )
+        if newest_first:
+            found = await asyncio.to_thread(
+                view.plant.events, int(after), first, node=key, kind=kind, newest_first=True
+            )
+        else:
+            found = await asyncio.to_thread(view.plant.event_log, int(after), first, node=key, kind=kind)
         return [Event.of(view, event) for event in found]
 
     @field

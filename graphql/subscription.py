@@ -11,6 +11,7 @@ from strawberry.types import Info
 from ..twin import model
 from ..twin import state as live
 from ..twin.errors import InvalidValueError
+from ..twin.event_gap import GONE
 from ..twin.graph import Graph
 from ..twin.twin import Twin
 from .context import Budget, Request
@@ -93,7 +94,8 @@ class Subscription:
     ) -> AsyncGenerator[Event, None]:
         """The log of events, each once and in order, from the number behind `after` on; from now on unless told.
 
-        Reconnect with the last `seq` that you have, and you miss nothing.
+        Reconnect with the last `seq` that you have, and you miss nothing. Where events are gone comes one of the kind
+        `gone`, whatever the `kind` that was asked for; its data have their numbers, `from` and `to`.
         """
         twin = info.context.service.twin
         seq = twin.last_event_seq if after is None else int(after)
@@ -101,10 +103,10 @@ class Subscription:
             known = twin.last_seq
             if twin.last_event_seq <= seq:
                 await _more_events(twin, seq, known)
-            page = await asyncio.to_thread(twin.events, seq, EVENT_PAGE)
+            page = await asyncio.to_thread(twin.as_of().event_log, seq, EVENT_PAGE)
             for event in page:
                 seq = event.seq
-                if kind in (None, event.kind):
+                if kind in (None, event.kind) or event.kind == GONE:
                     yield Event.of(View(info.context, Budget()), event)
 
 

@@ -51,7 +51,7 @@ def _events_then(
 ) -> EventList:
     if STREAM in request.headers.get("accept", ""):
         raise InvalidValueError("a stream follows what happens now; leave as_of, known_at and scenario out", "as_of")
-    found = plant.events(after, limit, node=node, kind=kind)
+    found = plant.event_log(after, limit, node=node, kind=kind)
     return EventList([event_view(plant.graph, event) for event in found], plant.last_event_seq)
 
 
@@ -78,7 +78,7 @@ async def _page(
     while True:
         # The log's end is taken before looking, so that what comes in between wakes us.
         last, seen = context.twin.last_event_seq, context.twin.last_seq
-        found = await asyncio.to_thread(context.twin.events, after, limit, node=node, kind=kind)
+        found = await asyncio.to_thread(context.twin.as_of().event_log, after, limit, node=node, kind=kind)
         left = deadline - asyncio.get_running_loop().time()
         if found or left <= 0 or not await _news(context, last, seen, left):
             return found
@@ -152,6 +152,7 @@ ENDPOINTS = [
         ),
         problems=(400, 404),
         reads=True,
-        description="`Accept: text/event-stream` streams; a client that resumes misses nothing.",
+        description="`Accept: text/event-stream` streams; a client that resumes misses nothing. Where events are gone"
+        " (`iotsense.storage.retention.events`) stands one of the kind `gone` with the numbers `from` and `to`.",
     )
 ]

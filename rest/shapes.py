@@ -139,7 +139,10 @@ class SignalHistory(Struct):
 
 
 class EventView(Struct):
-    """Something that happened. `seq` numbers the log; `id` is shared by an event and what amends it."""
+    """Something that happened. `seq` numbers the log; `id` is shared by an event and what amends it.
+
+    One of the kind `gone` stands where events are gone: `data` has their numbers, `from` and `to`; `seq` is `to`.
+    """
 
     seq: int
     time: str

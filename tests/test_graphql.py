@@ -387,6 +387,19 @@ async def test_events_resume_behind_a_number_and_miss_nothing(server: Server, tw
     assert seen[-1]["node"] == {"id": "line_2.conveyor"}
 
 
+async def test_a_subscriber_is_told_what_is_gone(server: Server, twin: Twin) -> None:
+    breach(twin, "line_1.conveyor.motor_temp")
+    breach(twin, "line_1.conveyor.motor_temp")
+    last = twin.last_event_seq
+    twin.catch_up()
+    twin._catalog.expire(twin.events(last - 2)[0].recorded + 1)
+    query = EVENTS.replace("after: $after)", 'after: $after, kind: "anomaly")')
+    async with subscribed(server, query, after=0) as following:
+        gone = (await following())["data"]["events"]
+        assert (gone["kind"], gone["seq"], gone["data"]) == ("gone", last - 1, {"from": 1, "to": last - 1})
+        assert (await following())["data"]["events"]["seq"] == last
+
+
 async def test_events_begin_now_unless_told(server: Server, twin: Twin) -> None:
     breach(twin, "line_1.conveyor.motor_temp")
     async with subscribed(server, EVENTS) as following:

@@ -30,6 +30,7 @@ class AsOf(ABC):
     time: int | None
     known_at: int | None
     graph: Graph
+    _past: "Past"
 
     @property
     def live(self) -> bool:
@@ -87,6 +88,12 @@ class AsOf(ABC):
         newest_first: bool = False,
     ) -> list[Event]:
         """Events numbered above `after`, in order, or the newest of them first; may block."""
+
+    def event_log(
+        self, after: int = 0, limit: int = 1000, *, node: int | None = None, kind: str | None = None
+    ) -> list[Event]:
+        """The same in order, for whoever reads all of the log: where events are gone stands one of the kind `gone`."""
+        return self._past.gone(after, self.events(after, limit, node=node, kind=kind), limit)
 
     @property
     @abstractmethod

@@ -12,8 +12,10 @@ import msgspec
 from .changes import StructureChange, touched
 from .entry import DeadLetter, Entry, EntryKind, Resolution
 from .errors import NotFoundError
+from .event_gap import EventGap
 from .model import Event
 from .segment import translated
+from .times import now_ns
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS applied (seq INTEGER NOT NULL);
@@ -24,6 +26,7 @@ CREATE INDEX IF NOT EXISTS event_by_recorded ON event (recorded);
 CREATE INDEX IF NOT EXISTS event_by_kind ON event (kind, seq);
 CREATE INDEX IF NOT EXISTS event_by_node ON event (node, seq);
 CREATE INDEX IF NOT EXISTS event_by_identity ON event (identity) WHERE identity IS NOT NULL;
+CREATE TABLE IF NOT EXISTS event_gap (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, since INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS dead_letter (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, source TEXT NOT NULL,
     stage TEXT NOT NULL, reason TEXT NOT NULL, payload BLOB NOT NULL, topic TEXT, metadata BLOB NOT NULL,
     resolved TEXT);
@@ -44,6 +47,8 @@ class Catalog:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._reading = threading.Lock()
+        self._writing = threading.Lock()
+        self.gaps: tuple[EventGap, ...] = ()
         self._open()
 
     def _open(self) -> None:
@@ -56,6 +61,7 @@ class Catalog:
                 self._writer.executescript(_SCHEMA)
                 self._reader = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
                 self.applied_seq = int(self._ask("SELECT coalesce(max(seq), 0) FROM applied")[0][0])
+                self._look_at_gaps()
             except BaseException:
                 self._writer.close()
                 raise
@@ -76,18 +82,20 @@ class Catalog:
                 self._apply(entry)
             self._writer.execute("DELETE FROM applied")
             self._writer.execute("INSERT INTO applied VALUES (?)", (entries[-1].seq,))
+        self._look_at_gaps()
         self.applied_seq = entries[-1].seq
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._writer.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                self._writer.execute("ROLLBACK")
-            raise
+        with self._writing:
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._writer.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._writer.execute("ROLLBACK")
+                raise
 
     def _apply(self, entry: Entry) -> None:
         match entry.kind:
@@ -100,7 +108,12 @@ class Catalog:
             case EntryKind.RESOLVED:
                 self._resolve(entry.value)
 
-    def _add_events(self, events: Iterable[Event]) -> None:
+    def _add_events(self, events: Sequence[Event]) -> None:
+        last = self._last_number()
+        if events[0].seq > last + 1:
+            # The journal no longer had them when this file was made anew from it.
+            gap = EventGap(last + 1, events[0].seq - 1, events[0].recorded)
+            self._writer.execute("INSERT INTO event_gap VALUES (?, ?, ?)", gap)
         for e in events:
             if e.identity is not None:
                 # An amended event is told from the one that counts without looking for later ones.
@@ -109,6 +122,38 @@ class Catalog:
                 )
             row = (e.seq, e.time, e.recorded, e.kind, e.node, e.until, _encode(e.data), e.identity, e.retracts)
             self._writer.execute(f"INSERT INTO event ({_EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def _last_number(self) -> int:
+        sql = "SELECT max(coalesce((SELECT max(seq) FROM event), 0), coalesce((SELECT max(last) FROM event_gap), 0))"
+        return int(self._writer.execute(sql).fetchone()[0])
+
+    def expire(self, recorded: int) -> None:
+        """Forgets the events that were recorded before then [ns], and remembers which; raises StorageError.
+
+        Those that have not ended are told of no longer, but kept for the questions that ask what is open.
+        """
+        last = self.last_event(recorded - 1)
+        if last <= self.expired:
+            return
+        with translated(self.path), self._transaction():
+            self._writer.execute(
+                "DELETE FROM event WHERE seq <= ? AND NOT (identity IS NOT NULL AND retracts IS NULL"
+                " AND replaced IS NULL AND until IS NULL)",
+                (last,),
+            )
+            self._writer.execute("DELETE FROM event_gap WHERE last <= ?", (last,))
+            self._writer.execute("INSERT INTO event_gap VALUES (1, ?, ?)", (last, now_ns()))
+        self._look_at_gaps()
+
+    def _look_at_gaps(self) -> None:
+        found = self._ask("SELECT first, last, since FROM event_gap ORDER BY first")
+        self.gaps = tuple(EventGap(*row) for row in found)
+
+    @property
+    def expired(self) -> int:
+        """The number up to which all events are gone; 0 if none is."""
+        gaps = self.gaps
+        return gaps[0].last if gaps and gaps[0].first == 1 else 0
 
     def _add_revision(self, change: StructureChange, recorded: int) -> None:
         row = (change.revision, recorded, msgspec.msgpack.encode(change))

@@ -31,7 +31,7 @@ from .define_types import (
 )
 from .define_url import Url
 
-_AGGREGATES = re.compile(r"raw\Z|[1-9]\d*[smhdw]_aggregates\Z")
+_AGGREGATES = re.compile(r"raw\Z|events\Z|[1-9]\d*[smhdw]_aggregates\Z")
 
 
 class OpcUaConfig(Model):
@@ -72,7 +72,7 @@ class IngestionConfig(Model):
 def _retention(spans: dict[str, float]) -> dict[str, float]:
     for name in spans:
         if not _AGGREGATES.match(name):
-            raise refuse(f"found {name!r}, expected raw, or aggregates such as 1m_aggregates, 1h_aggregates")
+            raise refuse(f"found {name!r}, expected raw, or aggregates such as 1m_aggregates, 1h_aggregates, or events")
     return spans
 
 
@@ -111,7 +111,7 @@ class Storage(Model):
     tls: bool = False
     """Whether the connection is encrypted."""
     retention: Annotated[dict[str, Duration], AfterValidator(_retention)] = {}
-    """How long `raw` readings and aggregates (`1m_aggregates`, `1h_aggregates`, ...) are kept."""
+    """How long `raw` readings, aggregates (`1m_aggregates`, `1h_aggregates`, ...) and `events` are kept."""
     journal: JournalBudget = JournalBudget()
     """How long a database may be away."""
 

@@ -72,7 +72,7 @@ def policy_of(graph: Graph) -> Policy:
     project = Project.from_sections(graph.definition)
     kept, replay = project.iotsense.storage.retention, project.twin_operations.replay
     raw = _ns(kept[RAW]) if RAW in kept else None
-    tiers = [Tier(name.removesuffix(_AGGREGATES), _ns(kept[name])) for name in kept if name != RAW]
+    tiers = [Tier(name.removesuffix(_AGGREGATES), _ns(kept[name])) for name in kept if name.endswith(_AGGREGATES)]
     thinned = replay is not None and replay.enabled and replay.retention is not None and raw is not None
     zones, zone = _zones(graph)
     return Policy(

@@ -9,6 +9,7 @@ from .as_of import AsOf, Now, Then
 from .catalog import Catalog
 from .entry import DeadLetter
 from .errors import InvalidValueError
+from .event_gap import told
 from .history import History
 from .history_rows import SignalRows
 from .history_store import HistoryStore
@@ -88,11 +89,16 @@ class Past:
 
     # Events
 
+    def gone(self, after: int, page: list[Event], limit: int) -> list[Event]:
+        """A page of the log behind `after`, with an event of the kind `gone` wherever events are."""
+        return told(page, self._catalog.gaps, after, limit)
+
     def events(self, after: int, limit: int, node: int | None, kind: str | None, newest_first: bool) -> list[Event]:
-        """Events behind `after`: from memory if they are new, else from the catalog."""
+        """Events behind `after` that are kept: from memory if they are new, else from the catalog."""
         recent = list(self._live.recent_events)
         if after >= self._live.last_event:
             return []
+        after = max(after, self._catalog.expired)
         if recent and recent[0].seq <= after + 1:
             found = [e for e in recent if e.seq > after and node in (None, e.node) and kind in (None, e.kind)]
             return found[::-1][:limit] if newest_first else found[:limit]
@@ -111,7 +117,8 @@ class Past:
         """Events behind `after` that began until `time` [ns], among those recorded until `known_at` [ns]."""
         self._projector.catch_up(self._catalog)
         given = {"node = ?": node, "kind = ?": kind, "time <= ?": time, "recorded <= ?": known_at}
-        conditions = {"seq > ?": after} | {where: value for where, value in given.items() if value is not None}
+        conditions: dict[str, int | str] = {"seq > ?": max(after, self._catalog.expired)}
+        conditions |= {where: value for where, value in given.items() if value is not None}
         order = "DESC" if newest_first else "ASC"
         return self._catalog.events(" AND ".join(conditions), list(conditions.values()), order, limit)
 

@@ -20,6 +20,7 @@ from .counts import Counts, SourceCounts
 from .directory import DataDirectory
 from .entry import DeadLetter, Entry, EntryKind, EventDraft, Resolution
 from .errors import NotYetError, StorageError
+from .event_retention import EventRetention
 from .graph import Graph
 from .graph_edit import GraphEdit
 from .history import History
@@ -70,7 +71,8 @@ class Twin:
         self.budget = self._upkeep.budget
         self._journal.start()
         self._store.start()
-        self._projector = Projector(self._journal, self._stores, self._upkeep.look, options.projection_interval)
+        self._event_retention = EventRetention(self._live, self._catalog)
+        self._projector = Projector(self._journal, self._stores, self._look_after, options.projection_interval)
         self._past = Past(self._live, self._journal, self._store, self._catalog, self._projector)
         self._projector.start()
         self.transfer = Transfer(directory, self._live, self._journal, self._past)
@@ -373,6 +375,10 @@ class Twin:
         return StateSubscription(self.state, self._journal, signals)
 
     # Keeping house
+
+    def _look_after(self, projected: int) -> None:
+        self._upkeep.look(projected)
+        self._event_retention.look()
 
     def sizes(self) -> dict[str, int]:
         """Bytes on the disk, by part."""
