@@ -12,6 +12,7 @@ from .cli_graph import graph
 from .cli_ingest import dead_letters, load
 from .cli_plant import events, history, state, status, twins
 from .cli_run import demo, run
+from .cli_scenario import scenario
 from .cli_sources import sources
 from .cli_stores import repair, stores
 
@@ -36,7 +37,7 @@ def version() -> None:
 
 for command in (run, demo, init, validate, plan, apply, export, schema, load, dead_letters, bulk):
     cli.add_command(command)
-for command in (status, twins, state, history, events, sources, stores, repair, graph):
+for command in (status, twins, state, history, events, sources, stores, repair, graph, scenario):
     cli.add_command(command)
 
 

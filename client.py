@@ -19,6 +19,7 @@ from .client_graph import AsyncGraphQuestions, GraphQuestions
 from .client_history import Histories, Moment, moment, series_of
 from .client_moment import Instant, at
 from .client_outbox import MAX_DOCUMENTS, Outbox
+from .client_scenarios import AsyncScenarios, Scenarios
 from .client_telemetry import CLOSE_S, AsyncTelemetry, Telemetry
 from .rest.problem import error_of
 from .twin.errors import InvalidValueError, SourceError
@@ -39,7 +40,7 @@ def _settings(api_key: str | None, url: str | None, timeout: float) -> dict[str,
 
 def _answer(response: httpx.Response) -> Any:
     if response.is_success:
-        return response.json()
+        return response.json() if response.content else None
     try:
         body = response.json()
     except ValueError:
@@ -83,6 +84,7 @@ class IoTSense:
         self._http = httpx.Client(**_settings(api_key, url, timeout), transport=transport)
         self.telemetry = Telemetry(self._http, Outbox(buffer))
         self.graph = GraphQuestions(self._get)
+        self.scenarios = Scenarios(self._send)
 
     def __enter__(self) -> Self:
         return self
@@ -198,6 +200,12 @@ class IoTSense:
         except httpx.HTTPError as error:
             raise _unreachable(error, self._http.base_url) from error
 
+    def _send(self, method: str, path: str, body: Json | None = None) -> Any:
+        try:
+            return _answer(self._http.request(method, API + path, json=body))
+        except httpx.HTTPError as error:
+            raise _unreachable(error, self._http.base_url) from error
+
 
 class AsyncIoTSense:
     """The same client for coroutines; `async with AsyncIoTSense() as iot:`."""
@@ -214,6 +222,7 @@ class AsyncIoTSense:
         self._http = httpx.AsyncClient(**_settings(api_key, url, timeout), transport=transport)
         self.telemetry = AsyncTelemetry(self._http, Outbox(buffer))
         self.graph = AsyncGraphQuestions(self._get)
+        self.scenarios = AsyncScenarios(self._send)
 
     async def __aenter__(self) -> Self:
         return self
@@ -317,6 +326,12 @@ class AsyncIoTSense:
     ) -> Any:
         try:
             return _answer(await self._http.get(prefix + path, params=parameters, headers=headers))
+        except httpx.HTTPError as error:
+            raise _unreachable(error, self._http.base_url) from error
+
+    async def _send(self, method: str, path: str, body: Json | None = None) -> Any:
+        try:
+            return _answer(await self._http.request(method, API + path, json=body))
         except httpx.HTTPError as error:
             raise _unreachable(error, self._http.base_url) from error
 

@@ -56,5 +56,5 @@ async def _view(
 ) -> View:
     twin = request.service.twin
     if min_revision is not None:
-        await twin.wait_revision(int(min_revision))
+        await twin.revisions.seen(int(min_revision))
     return View(request, plant=await twin.as_of_async(as_of, known_at, scenario))

@@ -16,6 +16,7 @@ from .graph_query import GraphQuery
 from .moment import Ask, plant_field
 from .node_type import Node, Relationship, check_first
 from .scalars import Long
+from .scenario_query import ScenarioQuery
 from .service_type import Service, Source
 from .signal_type import Signal
 from .view import View
@@ -38,7 +39,7 @@ class NodePage:
 
 
 @strawberry.type
-class Query(GraphQuery):
+class Query(GraphQuery, ScenarioQuery):
     @plant_field
     def twin(self, view: View, id: strawberry.ID) -> Node | None:
         """A twin: a line, or an area that holds components itself."""

@@ -35,5 +35,5 @@ async def moment(context: Context, request: Request, *names: str) -> AsOf:
     """
     query.only(request, *names, *_NAMES)
     time, known_at = query.instant(request, "as_of"), query.instant(request, "known_at")
-    await context.twin.wait_revision(query.whole(request, "min_revision", 0))
+    await context.twin.revisions.seen(query.whole(request, "min_revision", 0))
     return await context.twin.as_of_async(time, known_at, request.query_params.get("scenario"))

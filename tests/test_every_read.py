@@ -72,7 +72,7 @@ REST: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
     "single_points_of_failure": [({}, {})],
 }
 NO_READS = {
-    "export_file", "export_job", "import_errors", "import_job", "rows", "dead_letters",
+    "scenarios", "scenario", "export_file", "export_job", "import_errors", "import_job", "rows", "dead_letters",
     "health", "livez", "readyz", "metrics", "sources", "problem_page", "openapi_document",
 }  # fmt: skip
 SERVICE_MEMBERS = ("last", "notices", "last_seq", "at")
@@ -105,7 +105,7 @@ def test_rest(plant: Walk, operation: str) -> None:
 
 # GraphQL: each field of each type that can be reached from a root that reads, by its shortest way
 
-NO_PLANT_FIELDS = {"sources", "service"}
+NO_PLANT_FIELDS = {"sources", "service", "scenarios"}
 ARGUMENTS = {
     "Query.twin": 'id: "line_1"',
     "Query.node": f'id: "{CONVEYOR}"',
@@ -215,7 +215,8 @@ SDK: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "graph.impact": [((CONVEYOR,), {})],
     "graph.single_points_of_failure": [((), {})],
 }
-NO_READ_CALLS = {"close", "aclose", "flush", "health", "bulk_export", "bulk_import"}
+SCENARIO_CALLS = {f"scenarios.{call}" for call in ("all", "get", "fork", "override", "replay", "remove")}
+NO_READ_CALLS = {"close", "aclose", "flush", "health", "bulk_export", "bulk_import"} | SCENARIO_CALLS
 
 
 def calls(client: Any, prefix: str = "") -> Iterator[str]:
@@ -304,6 +305,7 @@ VERBS: dict[str, list[list[str]]] = {
 NO_READ_VERBS = {
     "version", "run", "demo", "init", "validate", "plan", "apply", "schema", "load", "status", "sources",
     "dead-letters list", "dead-letters replay", "dead-letters purge", "bulk export", "bulk import",
+    "scenario list", "scenario show", "scenario fork", "scenario set", "scenario remove",
 }  # fmt: skip
 
 

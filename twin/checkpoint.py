@@ -16,6 +16,7 @@ from .errors import DamagedFileError
 from .graph import Graph
 from .graph_edit import apply_operations
 from .model import Event, Node, Relationship, Signal
+from .scenario import Scenario
 from .segment import sync_directory
 from .state import StateColumns
 
@@ -98,6 +99,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     last_dead_letter: int
     counts: dict[str, SourceCounts] = {}
     labels_since: dict[int, list[int]] = {}
+    scenarios: list[Scenario] = []
 
     def encode(self) -> bytes:
         """As bytes, for a file or for the first entry of a segment."""

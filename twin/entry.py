@@ -12,6 +12,7 @@ from .changes import StructureChange
 from .counts import Counts
 from .errors import DamagedFileError
 from .model import Event
+from .scenario import Scenario
 
 
 class EntryKind(IntEnum):
@@ -25,6 +26,7 @@ class EntryKind(IntEnum):
     RESOLVED = 6
     POSITION = 7
     SNAPSHOT = 8
+    SCENARIO = 9
     COUNTS = 10
 
 
@@ -102,6 +104,7 @@ _TYPES: dict[EntryKind, Any] = {
     EntryKind.DEAD_LETTERS: list[DeadLetter],
     EntryKind.RESOLVED: Resolution,
     EntryKind.POSITION: Position,
+    EntryKind.SCENARIO: Scenario,
     EntryKind.COUNTS: Counts,
 }
 _DECODERS = {kind: msgspec.msgpack.Decoder(type) for kind, type in _TYPES.items()}

@@ -15,12 +15,15 @@ from .changes import AddSignal, StructureChange, UpdateSignal
 from .checkpoint import Checkpoint, StateImage, StructureImage
 from .counts import SourceCounts, SourceTotals
 from .entry import DeadLetter, Entry, EntryKind, EventDraft, NewLabel, Position
+from .errors import NotFoundError
 from .graph import Graph
 from .graph_edit import apply_change
 from .journal import Part
 from .labels import Labels
 from .model import DataType, Event
+from .scenario import Scenario
 from .state import TwinState
+from .suggestion import nearest
 
 STALE = "stale"
 RECENT_EVENTS = 4096
@@ -39,6 +42,7 @@ class Live:
         self.stale: dict[int, str] = {}
         self.recent_events: deque[Event] = deque(maxlen=RECENT_EVENTS)
         self.positions: dict[str, int] = {}
+        self.scenarios: dict[str, Scenario] = {}
         self.seq = 0
         self.recorded = 0
         self.readings = 0
@@ -83,6 +87,14 @@ class Live:
         with self.lock:
             return self._totals.of(source)
 
+    def scenario(self, id: str) -> Scenario:
+        """One scenario; raises NotFoundError with the nearest name."""
+        scenario = self.scenarios.get(id)
+        if scenario is None:
+            hint = nearest(id, tuple(self.scenarios))
+            raise NotFoundError(f"no scenario is called {id!r}" + (f"; did you mean {hint}?" if hint else ""))
+        return scenario
+
     # Absorbing
 
     def _absorb(self, entry: Entry) -> None:
@@ -106,6 +118,8 @@ class Live:
                 self.last_dead_letter = value[-1].id
             case EntryKind.POSITION:
                 self.positions[value.name] = value.seq
+            case EntryKind.SCENARIO:
+                self._absorb_scenario(value)
             case EntryKind.RESOLVED | EntryKind.SNAPSHOT:
                 pass  # the catalog's, and a start's, concern
         self.seq, self.recorded = entry.seq, entry.recorded
@@ -119,6 +133,12 @@ class Live:
                 boolean = signal.data_type is DataType.BOOLEAN and not signal.labels
                 self.labels.define(signal.index, _BOOLEAN_LABELS if boolean else signal.labels, recorded)
         self.graph = graph
+
+    def _absorb_scenario(self, scenario: Scenario) -> None:
+        if scenario.removed:
+            self.scenarios.pop(scenario.id, None)
+        else:
+            self.scenarios[scenario.id] = scenario
 
     def _absorb_event(self, event: Event, seq: int) -> None:
         self.last_event = event.seq
@@ -168,6 +188,7 @@ class Live:
                 "labels_since": self.labels.dump_since(),
                 "open_events": list(self.open_events.values()),
                 "positions": dict(self.positions),
+                "scenarios": list(self.scenarios.values()),
                 "readings": self.readings,
                 "counts": self._totals.copy(),
                 "last_event": self.last_event,
@@ -189,6 +210,7 @@ class Live:
         self.open_events = {event.identity: event for event in checkpoint.open_events if event.identity}
         self.stale = {e.data["signal"]: i for i, e in self.open_events.items() if e.kind == STALE}
         self.positions = dict(checkpoint.positions)
+        self.scenarios = {scenario.id: scenario for scenario in checkpoint.scenarios}
         self.seq, self.recorded = checkpoint.seq, checkpoint.recorded
         self.readings = checkpoint.readings
         self._totals.restore(checkpoint.counts.items())

@@ -14,6 +14,7 @@ from .history import History
 from .history_rows import SignalRows
 from .history_store import HistoryStore
 from .history_tail import rows_of_entries
+from .in_scenario import InScenario
 from .journal import Journal
 from .live import Live
 from .model import Event
@@ -33,14 +34,25 @@ class Past:
         self._store = store
         self._catalog = catalog
         self._projector = projector
-        self.revisions = Revisions(live, catalog, projector)
+        self.revisions = Revisions(live, journal, catalog, projector)
 
     def as_of(self, time: int | None, known_at: int | None, scenario: str | None) -> AsOf:
-        """Graph and state as of an instant; live if neither is given."""
+        """Graph and state as of an instant, or of a scenario; live if nothing is given."""
+        if scenario is not None:
+            return self._in_scenario(scenario, time, known_at)
         if time is None and known_at is None:
             return Now(self._live, self)
         known = min(at for at in (time, known_at) if at is not None)
         return Then(self._live, self, time, known_at, self.revisions.at(known))
+
+    def _in_scenario(self, id: str, time: int | None, known_at: int | None) -> AsOf:
+        scenario = self._live.scenario(id)
+        if known_at is not None:
+            raise InvalidValueError(
+                "what a scenario knows was settled when it was forked; leave known_at out", "known_at"
+            )
+        time = scenario.clock if time is None else min(time, scenario.clock)
+        return InScenario(self.as_of(time, scenario.known_at, None), scenario, time)
 
     # Readings
 

@@ -1,25 +1,30 @@
 """The structure as it was: every revision can be had again, from the newest one backwards."""
 
+import asyncio
 import threading
+import time
 from collections import OrderedDict
 
 from .catalog import Catalog
 from .changes import StructureChange
-from .errors import NotFoundError
+from .errors import NotFoundError, NotYetError
 from .graph import Graph
 from .graph_edit import revert_change
+from .journal import Journal
 from .live import Live
 from .projector import Projector
 
 KEPT = 256
 CHUNK = 64
+LONGEST_WAIT_S = 5.0
 
 
 class Revisions:
     """Graphs by revision, or by when they were known; a graph shares with its neighbours all that did not change."""
 
-    def __init__(self, live: Live, catalog: Catalog, projector: Projector) -> None:
+    def __init__(self, live: Live, journal: Journal, catalog: Catalog, projector: Projector) -> None:
         self._live = live
+        self._journal = journal
         self._catalog = catalog
         self._projector = projector
         self._lock = threading.Lock()
@@ -42,6 +47,16 @@ class Revisions:
         self._projector.catch_up(self._catalog)
         with self._lock:
             return self._walk(newest, revision)
+
+    async def seen(self, revision: int) -> None:
+        """Returns when the graph shows at least this revision; raises NotYetError if it does not within 5 s."""
+        deadline = time.monotonic() + LONGEST_WAIT_S
+        while (newest := self._live.graph.revision) < revision:
+            try:
+                await asyncio.wait_for(self._journal.wait_beyond(self._journal.last_seq), deadline - time.monotonic())
+            except TimeoutError:
+                text = f"revision {revision} has not been seen here yet; the newest is {newest}"
+                raise NotYetError(text, "min_revision") from None
 
     def changes(self, after: int = 0, until: int | None = None) -> list[tuple[int, StructureChange]]:
         """The changes behind a revision, up to another, in order, each with when it was recorded [ns]. Blocks."""

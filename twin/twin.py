@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -19,7 +18,7 @@ from .collector import collector_paused
 from .counts import Counts, SourceCounts
 from .directory import DataDirectory
 from .entry import DeadLetter, Entry, EntryKind, EventDraft, Resolution
-from .errors import NotYetError, StorageError
+from .errors import StorageError
 from .event_retention import EventRetention
 from .graph import Graph
 from .graph_edit import GraphEdit
@@ -35,7 +34,7 @@ from .past import Past
 from .projection import Projection
 from .projector import Projector
 from .recovery import open_or_renew, recover
-from .revisions import Revisions
+from .scenarios import Scenarios
 from .state import TwinState
 from .store_options import StoreOptions as StoreOptions
 from .subscription import StateSubscription
@@ -48,12 +47,14 @@ log = logging.getLogger("iotsense.twin")
 T = TypeVar("T")
 IDENTITY_NS = 24 * 3600 * NS
 CHECKPOINT_S = 60.0
-REVISION_WAIT_S = 5.0
 CHECKPOINT_READINGS = 2_000_000
 
 
 class Twin:
-    """Graph, state, history and events over one journal. All methods may be called from any thread."""
+    """Graph, state, history and events over one journal. All methods may be called from any thread.
+
+    `revisions` has the structure as it was, `scenarios` the forks of the plant.
+    """
 
     def __init__(self, directory: DataDirectory, options: StoreOptions) -> None:
         self._directory = directory
@@ -74,6 +75,8 @@ class Twin:
         self._event_retention = EventRetention(self._live, self._catalog)
         self._projector = Projector(self._journal, self._stores, self._look_after, options.projection_interval)
         self._past = Past(self._live, self._journal, self._store, self._catalog, self._projector)
+        self.revisions = self._past.revisions
+        self.scenarios = Scenarios(self._live, self._journal, self._past)
         self._projector.start()
         self.transfer = Transfer(directory, self._live, self._journal, self._past)
         directory.keep_reserve()
@@ -252,18 +255,6 @@ class Twin:
             drafts.append(EventDraft(since, STALE, signal.node, data=data, identity=f"{STALE}:{index}:{since}"))
         return self.record(drafts)
 
-    async def wait_revision(self, revision: int) -> None:
-        """Returns when the graph shows at least this revision; raises NotYetError if it does not within 5 s."""
-        deadline = time.monotonic() + REVISION_WAIT_S
-        while self.graph.revision < revision:
-            try:
-                await asyncio.wait_for(self.wait_entries(self.last_seq), deadline - time.monotonic())
-            except TimeoutError:
-                newest = self.graph.revision
-                raise NotYetError(
-                    f"revision {revision} has not been seen here yet; the newest is {newest}", "min_revision"
-                ) from None
-
     # Labels and identities
 
     def label_code(self, signal: int, text: str) -> float:
@@ -298,11 +289,6 @@ class Twin:
         if time is None and known_at is None and scenario is None:
             return self.as_of()
         return await asyncio.to_thread(lambda: self.as_of(time, known_at, scenario).prepared())
-
-    @property
-    def revisions(self) -> Revisions:
-        """The structure as it was."""
-        return self._past.revisions
 
     def history(
         self, signal: int, start: int, end: int, points: int | None = None, known_at: int | None = None
