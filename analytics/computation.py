@@ -174,6 +174,7 @@ class Computation:
             changes = self.twin.revisions.changes(until=then.graph.revision)
             self._formulas.recall(changes, then.graph, self._spoken_by)
         self._inputs_known()
+        self._resumed_at = self.twin.last_seq
         self._begun = True
 
     def _spoken_by(self, recorded: int) -> bool:
@@ -217,10 +218,11 @@ class Computation:
         for signal, formula in self._formulas.current.items():
             mine = {one: touched[one] for one in formula.signals if one in touched}
             if mine:
-                news = self._compute(formula, mine, entry)
-                found += [(signal, at, held) for at, held in news]
-                if news:
-                    touched[signal] = {at for at, _ in news}
+                results = self._compute(formula, mine, entry)
+                found += [(signal, at, held) for at, held, is_news in results if is_news]
+                told = {at for at, _, is_news in results if is_news or self._repeats(entry)}
+                if told:
+                    touched[signal] = told
         for signal in touched:
             self._tracks[signal].trim()
         return ReadingBatch.of(
@@ -241,7 +243,12 @@ class Computation:
             for row, signal in enumerate(measured.tolist()):
                 self._tracks[signal] = Track(then.reading(row))
 
-    def _compute(self, formula: Formula, touched: dict[int, set[int]], entry: int) -> list[tuple[int, Held]]:
+    def _repeats(self, entry: int) -> bool:
+        """Whether a journal entry was there when this began: what depends on its results may never have been told."""
+        return entry <= self._resumed_at
+
+    def _compute(self, formula: Formula, touched: dict[int, set[int]], entry: int) -> list[tuple[int, Held, bool]]:
+        """Time and result of each instant near the present that is touched, and whether it differs from before."""
         tracks, output = {one: self._tracks[one] for one in formula.signals}, self._tracks[formula.signal]
         low = max(self._formulas.since, output.complete_from, *(track.complete_from for track in tracks.values()))
         instants: set[int] = set()
@@ -256,11 +263,11 @@ class Computation:
                     for track in tracks.values():
                         instants.update(track.between(at, end))
         self._note(formula.signal, old, entry)
-        found: list[tuple[int, Held]] = []
+        found: list[tuple[int, Held, bool]] = []
         for at in sorted(instants):
             result = formula.evaluate(lambda one, at=at: self._told(one, tracks[one].at(at)))  # type: ignore[misc]
-            if result is not None and output.put(at, result.value, result.quality):
-                found.append((at, result))
+            if result is not None:
+                found.append((at, result, output.put(at, result.value, result.quality)))
         return found
 
     def _note(self, signal: int, old: dict[int, list[int]], entry: int) -> None:
@@ -286,15 +293,15 @@ class Computation:
         until = time.monotonic() + BUDGET_S
         while self._spans and time.monotonic() < until:
             span = self._spans[0]
-            start = span.start
-            news = self._recalculation.page(span)
+            computed, news = self._recalculation.page(span)
             if len(news):
                 self.twin.record(batch=news)
-                self._tell_dependents(span, news, start)
+            if len(told := computed if self._repeats(span.entry) else news):
+                self._tell_dependents(span, told)
             if span.start > span.until or span.start >= LATEST:
                 self._spans.pop(0)
 
-    def _tell_dependents(self, span: Span, news: ReadingBatch, start: int) -> None:
+    def _tell_dependents(self, span: Span, news: ReadingBatch) -> None:
         track = self._tracks.get(span.signal)
         if track is not None:
             for at, value, quality in zip(news.time.tolist(), news.value.tolist(), news.quality.tolist(), strict=True):

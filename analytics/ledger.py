@@ -73,23 +73,17 @@ class TwinLedger:
 
     def anomalies(self, component: int) -> list[Anomaly]:
         """See `Ledger`."""
-        return standing(self._events(ANOMALY, component))
+        return standing(self._twin.standing_events(ANOMALY, node=component))
 
     def seq_of(self, anomaly: Anomaly) -> int:
         """See `Ledger`."""
         found = self._twin.open_event(anomaly.identity)
-        if found is not None:
-            return found.seq
-        events = self._events(ANOMALY, anomaly.component)
-        return max(event.seq for event in events if event.identity == anomaly.identity)
+        return (found or self._twin.standing_events(ANOMALY, identity=anomaly.identity)[0]).seq
 
     def rule_events(self) -> list[Event]:
         """See `Ledger`."""
-        return self._events(RULE, None)
-
-    def _events(self, kind: str, node: int | None) -> list[Event]:
         events: list[Event] = []
-        while page := self._twin.events(events[-1].seq if events else 0, PAGE, node=node, kind=kind):
+        while page := self._twin.events(events[-1].seq if events else 0, PAGE, kind=RULE):
             events += page
         return events
 

@@ -62,20 +62,23 @@ class Recalculation:
         self._formulas = formulas
         self._to_held = to_held
 
-    def page(self, span: Span) -> ReadingBatch:
-        """Computes the next page of a span, and moves it on; raises StorageError."""
+    def page(self, span: Span) -> tuple[ReadingBatch, ReadingBatch]:
+        """Computes the next page of a span and moves it on: all its readings, and those that are not stored like this.
+
+        Raises StorageError.
+        """
         newest = self._newest(span.signal)
         formula, applies_until = self._formulas.at(span.signal, span.start)
         end = min(span.start + span.width, newest + 1, applies_until, span.until + 1)
         if formula is None or span.start > newest:
             span.start = LATEST
-            return ReadingBatch.of([], [], [])
+            return _readings(span.signal, []), _readings(span.signal, [])
         columns = {one: self._column(one, span.start, end) for one in formula.signals}
         held = span.held if span.held is not None and formula.signals == tuple(span.held) else self._held(formula, span)
         found = self._compute(formula, columns, held)
         news = self._differing(span, end, found)
-        self._move_on(span, end, columns, held, formula)
-        return news
+        self._move_on(span, end, columns, held)
+        return _readings(span.signal, found), _readings(span.signal, news)
 
     def _newest(self, signal: int) -> int:
         inputs = {one for formula in self._all(signal) for one in formula.signals}
@@ -123,7 +126,7 @@ class Recalculation:
                 found.append((time, result))
         return found
 
-    def _differing(self, span: Span, end: int, found: list[tuple[int, Held]]) -> ReadingBatch:
+    def _differing(self, span: Span, end: int, found: list[tuple[int, Held]]) -> list[tuple[int, Held]]:
         stored = self._twin.history(span.signal, span.start, end)
         known = {
             time: (repr(value), quality)
@@ -131,13 +134,9 @@ class Recalculation:
                 stored.time.tolist(), stored.value.tolist(), stored.quality.tolist(), strict=True
             )
         }
-        news = [(time, one) for time, one in found if known.get(time) != (repr(one.value), one.quality)]
-        times, values = [time for time, _ in news], [one.value for _, one in news]
-        return ReadingBatch.of([span.signal] * len(news), times, values, [one.quality for _, one in news])
+        return [(time, one) for time, one in found if known.get(time) != (repr(one.value), one.quality)]
 
-    def _move_on(
-        self, span: Span, end: int, columns: dict[int, Column], held: dict[int, Held | None], formula: Formula
-    ) -> None:
+    def _move_on(self, span: Span, end: int, columns: dict[int, Column], held: dict[int, Held | None]) -> None:
         rows = sum(len(column.time) for column in columns.values())
         span.width = span.width * 8 if rows < FEW_ROWS else span.width // 4 if rows > MANY_ROWS else span.width
         if span.touched:
@@ -147,6 +146,11 @@ class Recalculation:
             if not span.touched:
                 span.until = end - 1
         span.start, span.held = end, held
+
+
+def _readings(signal: int, found: list[tuple[int, Held]]) -> ReadingBatch:
+    times, values = [time for time, _ in found], [one.value for _, one in found]
+    return ReadingBatch.of([signal] * len(found), times, values, [one.quality for _, one in found])
 
 
 def _passes(column: Column | None, time: int, end: int) -> bool:

@@ -153,8 +153,6 @@ def feed(twin: Twin, drawn: Sequence[Row], chance: random.Random, restarts: floa
     start = 0
     while start < len(drawn):
         end = start + chance.choice((1, 1, 2, 5, 20))
-        while len({(row.signal, row.second) for row in drawn[start:end]}) < len(drawn[start:end]):
-            end -= 1
         say(twin, drawn[start:end])
         start = end
         if chance.random() < 0.6:

@@ -143,6 +143,14 @@ class Past:
             return self._catalog.events(f"{where} AND until IS NULL", (last, last))
         return self._catalog.events(f"{where} AND time <= ? AND (until IS NULL OR until > ?)", (last, last, time, time))
 
+    def standing_events(self, kind: str, node: int | None, identity: str | None) -> list[Event]:
+        """The newest event of each identity, but for those that were taken back."""
+        self._projector.catch_up(self._catalog)
+        given = {"kind = ?": kind, "node = ?": node, "identity = ?": identity}
+        conditions = {where: value for where, value in given.items() if value is not None}
+        where = " AND ".join([*conditions, "identity IS NOT NULL AND replaced IS NULL AND retracts IS NULL"])
+        return self._catalog.events(where, list(conditions.values()))
+
     def last_event(self, known_at: int | None) -> int:
         """The number of the last event recorded until then [ns]."""
         if known_at is None:

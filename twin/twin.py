@@ -324,6 +324,10 @@ class Twin:
         """The open event of this identity."""
         return self._live.open_events.get(identity)
 
+    def standing_events(self, kind: str, *, node: int | None = None, identity: str | None = None) -> list[Event]:
+        """The newest event of each identity, but for those that were taken back; blocks."""
+        return self._past.standing_events(kind, node, identity)
+
     def is_stale(self, signal: int) -> bool:
         """Whether the signal has been silent for longer than its `expected_interval`."""
         return signal in self._live.stale
