@@ -1,15 +1,18 @@
 """Who starves, who blocks, and when: against a simulation step by step, and by hand."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import networkx as nx
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from question_fixtures import Arrow, Still, drawn, feeds
 from question_simulation import Belt, Line, Place
 
+from iotsense.sim.bottling_line import BottlingLine
 from iotsense.twin.errors import InvalidValueError, NotFoundError
 from iotsense.twin.graph import Graph
 from iotsense.twin.graph_edit import GraphEdit
@@ -18,6 +21,8 @@ from iotsense.twin.question_impact import Impact, Outcome, impact
 from iotsense.twin.question_loops import closing_pairs
 
 S = 1_000_000_000
+EXAMPLES = Path(__file__).parents[1] / "examples"
+STANDS = (Outcome.STOPS, Outcome.STARVES, Outcome.BLOCKS)
 
 
 def told(found: Impact) -> dict[str, tuple[str, float]]:
@@ -331,3 +336,39 @@ def test_paces_and_capacities_in_the_units_of_component_types(declared: dict[str
     buffers = [{"name": "buffer"}, {"name": "accumulation_table", "extends": "buffer"}]
     edit.set_definition({"component_types": [*buffers, {"name": "capper", "parameters": declared}]})
     assert told(impact(Still(edit.graph), "filler", now=0))["conveyor"] == ("runs_empty", 2 + 2.5 / 5)
+
+
+@pytest.mark.parametrize("stop", ["filler", "capper", "labeller", "palletiser"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_demo_line_comes_to_stand_as_foretold(stop: str, seed: int) -> None:
+    """Another simulation than the one above: belts that accumulate, machines that slow down while bottles are few."""
+    (twin,) = yaml.safe_load((EXAMPLES / "bottling-line" / "line.yaml").read_text())["digital_twins"]
+    arrows = [feeds(r["from"], r["to"], transfer_time=r["transfer_time"]) for r in twin["relationships"]]
+    stations = {c["id"]: {"type": c["type"], "parameters": c["parameters"]} for c in twin["components"]}
+    edit = GraphEdit(drawn(arrows, stations), "test")
+    line = BottlingLine(seed)
+    line._wear_and_repair = lambda: None  # type: ignore[method-assign]
+    line.advance(60)
+    levels = {}
+    for belt in line.belts:
+        edit.add_signal(edit.graph.find(f"line.{belt.name}").key, "bottles")
+        levels[f"line.{belt.name}.bottles"] = float(len(belt))
+    foretold = impact(Still(edit.graph, levels), stop, now=0)
+    came = _stood_still(line, stop)
+    expected = {effect.node.short_id: effect.after for effect in foretold.effects if effect.outcome in STANDS}
+    assert came.keys() == expected.keys()
+    for name, seconds in came.items():
+        # Machines run slower than rated while bottles are few, so it may take longer, but not much.
+        assert expected[name] - 0.5 <= seconds <= expected[name] * 1.3 + 1.5
+
+
+def _stood_still(line: BottlingLine, stop: str) -> dict[str, float]:
+    """Seconds after the stop at which each machine took its last bottle."""
+    began, last = line.time, {machine.name: line.time for machine in line.machines}
+    held = next(machine for machine in line.machines if machine.name == stop)
+    held.rate = 0.0
+    for _ in range(900):
+        taken = {machine.name: machine.taken for machine in line.machines}
+        line.step()
+        last |= {machine.name: line.time for machine in line.machines if machine.taken > taken[machine.name]}
+    return {name: time - began for name, time in last.items()}

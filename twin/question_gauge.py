@@ -21,6 +21,7 @@ RATE = ("rate", "throughput")
 CYCLE_TIME = ("cycle_time", "ideal_cycle_time")
 LEVEL = ("level", "fill", "fill_level")
 LEVEL_SIGNAL = "level_signal"
+INCLUDES_TRANSFER = "level_includes_transfer"
 _COUNT, _SECONDS, _PER_SECOND = {"count": 1.0}, {"s": 1.0}, {"count/s": 1.0, "1/s": 1.0}
 _SIGNALS = frozenset({*RATE, *CYCLE_TIME, *LEVEL})
 
@@ -38,10 +39,13 @@ class Live:
 class Gauges:
     """By number of a station: whether it is a buffer, the parts that fit into it, its rate [parts/s] by parameters.
 
+    `belt` holds the buffers whose content counts what is on its way to the next station, too.
+
     `rates`, `cycles` and `levels` tell the live ones; a signal goes before a parameter.
     """
 
     buffer: list[bool]
+    belt: set[int]
     capacity: list[float | None]
     rate: list[float | None]
     rates: list[Live]
@@ -51,7 +55,7 @@ class Gauges:
     @classmethod
     def of(cls, graph: Graph, keys: list[int]) -> "Gauges":
         """What parameters and signals of these nodes say."""
-        gauges, kinds = cls([], [], [], [], [], []), Kinds.of(graph)
+        gauges, kinds = cls([], set(), [], [], [], [], []), Kinds.of(graph)
         for station, key in enumerate(keys):
             gauges._add(graph, station, graph.node_map[key], kinds)
         return gauges
@@ -62,6 +66,8 @@ class Gauges:
         self.capacity.append(capacity)
         self.buffer.append(capacity is not None or kinds.is_a(node, BUFFER))
         self.rate.append(given.number(RATE, _PER_SECOND) or given.per_cycle() or None)
+        if given.values.get(INCLUDES_TRANSFER) is True:
+            self.belt.add(station)
         named = given.values.get(LEVEL_SIGNAL)
         signals = _signals(graph, node, named if isinstance(named, str) else None)
         if not signals:

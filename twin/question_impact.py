@@ -180,14 +180,16 @@ class Fronts:
     def _push(self, time: float, subject: int, version: int) -> None:
         heapq.heappush(self._waiting, (time, next(self._order), subject, version))
 
-    def _end_outputs(self, station: int, time: float) -> None:
+    def _end_outputs(self, station: int, time: float, since: float | None = None) -> None:
+        """Nothing leaves it any more; of a belt nothing came onto it `since`, and what it held was under way."""
         for arrow in self._flow.outputs[station]:
             if arrow not in self._ended:
                 self._ended.add(arrow)
                 delay = self._flow.delay[arrow]
                 if delay is None:
                     self._assumptions.add("transfer_time is not told; taken as 0 s", self._flow.keys[station])
-                self._push(time + (delay or 0.0), arrow, _SUPPLY)
+                    delay = 0.0
+                self._push(time + delay if since is None else max(time, since + delay), arrow, _SUPPLY)
 
     def _shut_inputs(self, station: int, but: str | object | None = _NOTHING) -> None:
         for arrow in self._flow.inputs[station]:
@@ -258,7 +260,7 @@ class Fronts:
         stock.spent = True
         if stock.consumers:
             self._told.append((station, Outcome.RUNS_EMPTY, time, stock.because))
-            self._end_outputs(station, time)
+            self._end_outputs(station, time, stock.dry if station in self._flow.gauges.belt else None)
         else:
             self._told.append((station, Outcome.RUNS_FULL, time, stock.because))
             self._shut_inputs(station)

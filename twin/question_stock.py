@@ -41,7 +41,8 @@ class Assumptions:
 class Stock:
     """A buffer's `level` [parts] at `since` [s], and how it goes on: `drift` [parts/s].
 
-    `inflow` and `outflow` [parts/s] are what `feeders` and `consumers`, as many as are left, give and take.
+    `inflow` and `outflow` [parts/s] are what `feeders` and `consumers`, as many as are left, give and take; `dry` [s]
+    is when the last feeder ended.
     """
 
     station: int
@@ -55,12 +56,14 @@ class Stock:
     drift: float = 0.0
     version: int = 0
     because: int = -1
+    dry: float = 0.0
     spent: bool = False
 
     def lose_feeder(self, feeder: int, flow: float, time: float) -> None:
         """A feeder, which gave so much [parts/s], has nothing more."""
         self._advance(time, feeder)
         self.feeders -= 1
+        self.dry = time
         self.inflow -= flow
         # It was in balance before; at the end the consumers take what they can.
         self.drift = self.drift - flow if self.feeders else -self.outflow if self.consumers else 0.0
