@@ -14,6 +14,7 @@ def store_metrics(statuses: Sequence[StoreStatus]) -> Iterator[Metric]:
     yield _each("lag_entries", "Journal entries that the store does not hold yet", statuses, lambda s: s.lag_entries)
     yield _each("connects_total", "Connections made", statuses, lambda s: s.connects)
     yield _each("written_total", "Rows or nodes written", statuses, lambda s: s.written)
+    yield _each("drift", "Places in which somebody changed the store by hand", statuses, lambda s: s.drift)
     yield _each(
         "lost_entries_total",
         "Journal entries that the store will never have",

@@ -18,7 +18,7 @@ from iotsense.graph_stores import neo4j_address
 from iotsense.twin import store_neo4j
 from iotsense.twin.errors import StoreError
 from iotsense.twin.plan_text import changes_text
-from iotsense.twin.project import load_texts
+from iotsense.twin.project import load_project, load_texts
 from iotsense.twin.store_graph import EmbeddedGraph
 from iotsense.twin.store_neo4j import Neo4jAddress
 from iotsense.twin.store_status import StoreState
@@ -367,7 +367,23 @@ async def test_a_wrong_password_is_told_without_it(tmp_path: Path, monkeypatch: 
         server.stop()
 
 
+@needs_neo4j
+def test_the_demo_shows_its_line(tmp_path: Path, neo4j: Neo4jServer, ask: Ask) -> None:
+    done = run_cli("demo", "--neo4j", neo4j.url, "--for", "6s", "--listen", "127.0.0.1:0", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert ask("MATCH (l:Line)-[:CONTAINS]->(c:Component) RETURN l.id, count(c)") == [["bottling_line_1", 7]]
+    assert ask("MATCH (s:Sensor) WHERE s.value IS NOT NULL RETURN count(s)")[0] > 50
+
+
 # Without a server
+
+
+def test_the_example_publishes_where_the_environment_says() -> None:
+    examples = Path(__file__).parents[1] / "examples"
+    env = {"BOTTLING_LINE_BROKER": "mqtt://here", "NEO4J_URL": "bolt://there"}
+    project, findings = load_project([examples / "bottling-line", examples / "neo4j"], env)
+    assert project is not None, findings
+    assert neo4j_address(project, env) == Neo4jAddress("bolt://there")
 
 
 def _address(text: str, **env: str) -> Neo4jAddress | None:

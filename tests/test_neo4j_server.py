@@ -7,7 +7,7 @@ import neo4j as driver
 import pytest
 from neo4j_fixtures import USER, Neo4jServer
 
-pytestmark = pytest.mark.needs("neo4j")
+pytestmark = [pytest.mark.needs("neo4j"), pytest.mark.timeout(600)]
 DATABASE = "neo4j"
 
 

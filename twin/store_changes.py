@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from .collector import collector_paused
 from .graph import Graph
 from .model import Node
-from .store_rows import NodeRow, RelationshipKey, node_row, relationships_of
+from .store_rows import OPEN_ANOMALIES, NodeRow, RelationshipKey, node_row, relationships_of
 
 Properties = dict[str, Any]
 
@@ -35,6 +36,7 @@ class RowChanges:
     cut: relationships that go. removed: nodes that go, by the label of their level. changed: nodes with their new
     properties and labels. added: nodes by (label of the level, label of the type). drawn: relationships that come or
     have other properties. keys: the nodes that changed in any way, their signals included.
+    strict: relationships that hold parts may have got properties by hand, which go.
     """
 
     cut: dict[Ends, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
@@ -43,6 +45,7 @@ class RowChanges:
     added: dict[tuple[str, str | None], list[tuple[int, Properties]]] = field(default_factory=lambda: defaultdict(list))
     drawn: dict[Ends, list[tuple[int, int, Properties]]] = field(default_factory=lambda: defaultdict(list))
     keys: list[int] = field(default_factory=list)
+    strict: bool = False
 
     def __len__(self) -> int:
         groups: tuple[dict[Any, list[Any]], ...] = (self.cut, self.removed, self.changed, self.added, self.drawn)
@@ -50,7 +53,7 @@ class RowChanges:
 
     def add(self, row: NodeRow) -> None:
         """A node comes."""
-        self.added[row.level, row.type].append((row.properties["key"], row.properties))
+        self.added[row.level, row.type].append((row.properties["key"], row.properties | {OPEN_ANOMALIES: 0}))
 
     def change(self, before: NodeRow, after: NodeRow, labels: frozenset[str] | None = None) -> None:
         """A node becomes another; nothing happens if it is the same. `labels` are those that it bears now."""
@@ -75,11 +78,12 @@ def changed_properties(before: Properties, after: Properties) -> Properties:
 def row_changes(before: Graph, after: Graph) -> RowChanges:
     """What takes a database from one graph to another; looks at every node, but closely at changed ones only."""
     changes = RowChanges()
-    keys = changes.keys = changed_keys(before, after)
-    for key in keys:
-        _change_node(changes, before, after, key)
-    for key in keys:
-        _change_relationships(changes, before, after, key)
+    with collector_paused():
+        keys = changes.keys = changed_keys(before, after)
+        for key in keys:
+            _change_node(changes, before, after, key)
+        for key in keys:
+            _change_relationships(changes, before, after, key)
     return changes
 
 

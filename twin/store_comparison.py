@@ -52,7 +52,7 @@ class Comparison:
 
     def repair(self, graph: Graph) -> RowChanges:
         """What makes the database as it should be; strangers are removed apart from that."""
-        changes = RowChanges()
+        changes = RowChanges(strict=True)
         for expected, shown in self.other:
             there = NodeRow(expected.level, expected.type, shown.properties)
             changes.change(there, expected, shown.labels - _HEALTH)

@@ -3,14 +3,17 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from .model import Level
+from .model import CONTAINS, HAS_SENSOR, Level
 from .store_changes import Ends, Relabelling, RowChanges
 from .store_rows import OPEN_ANOMALIES, state_names
 from .store_state import Place, StateRows
-from .store_words import HEALTH_LABELS, LEVEL_LABELS, quoted
+from .store_words import HEALTH_LABELS, LEVEL_LABELS, quoted, relationship_type
 
 ROWS = 1_000
 """Rows in a statement: packing so many holds up the event loop for some 10 ms at most."""
+
+
+_HOLDING = (relationship_type(CONTAINS), relationship_type(HAS_SENSOR))
 
 
 class Statement(NamedTuple):
@@ -42,7 +45,9 @@ def structure(changes: RowChanges) -> Iterator[Statement]:
         yield from _each(_add(level, type), _by_key(added))
     for ends, drawn in changes.drawn.items():
         rows = sorted(drawn, key=lambda row: row[:2])
-        yield from _each(f"{_match(ends)} MERGE (a)-[x:{quoted(ends.type)}]->(b) SET x = row[2]", rows)
+        described = changes.strict or any(properties for _, _, properties in rows)
+        text = f"{_match(ends)} MERGE (a)-[x:{quoted(ends.type)}]->(b)"
+        yield from _each(f"{text} SET x = row[2]" if described or ends.type not in _HOLDING else text, rows)
 
 
 def _each(text: str, rows: list[Any]) -> Iterator[Statement]:
@@ -70,7 +75,7 @@ def _change(how: Relabelling) -> str:
 def _add(level: str, type: str | None) -> str:
     # What stood there under that key has nothing to say any more: the properties are replaced, state included.
     label = "" if type is None else f" SET n:{quoted(type)}"
-    return f"UNWIND $rows AS row MERGE (n:{level} {{key: row[0]}}) SET n = row[1]{label} SET n.{OPEN_ANOMALIES} = 0"
+    return f"UNWIND $rows AS row MERGE (n:{level} {{key: row[0]}}) SET n = row[1]{label}"
 
 
 # State

@@ -183,6 +183,11 @@ class Neo4jGraph:
         rows = await self.ask(cypher.page_of_relationships(label), **{"from": start, "to": end})
         return {RelationshipKey(*row[:3]): row[3] for row in rows}
 
+    async def is_empty(self) -> bool:
+        """Whether it has no node of any level."""
+        counts = [await self.ask(f"MATCH (n:{label}) RETURN count(n)") for label in LEVEL_LABELS.values()]
+        return not any(counts)
+
     async def open_anomalies(self) -> dict[int, int]:
         """The counts of open anomalies that it shows, by key, but for those that are none."""
         counts: dict[int, int] = {}

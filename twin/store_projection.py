@@ -26,7 +26,7 @@ from .twin import Twin
 log = logging.getLogger("iotsense.graph")
 
 INTERVAL_S = 1.0
-CHECK_S = 30.0
+CHECK_S = 40.0
 LEDGER_S = 30.0
 LONGEST_BACKOFF_S = 15.0
 REFUSED_S = 60.0
@@ -187,6 +187,10 @@ class GraphProjection:
 
     async def _reconcile(self, why: str, first: bool = False, repair: bool = False) -> None:
         """Compares all and makes the database as the plant is, whatever it shows."""
+        if await self._store.is_empty():
+            log.info("%s is empty", self.status.name)
+            await self._begin(Graph(), 0)
+            return
         graph = self._twin.graph
         found = Comparison()
         async for _ in pages(self._store, graph, found):

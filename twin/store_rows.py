@@ -114,6 +114,8 @@ def _of_signal(signal: Signal) -> dict[str, Any]:
 
 def property_paths(node: Node, signals: Iterable[Signal]) -> dict[str, tuple[Path, Any]]:
     """The properties that a definition gave a node, by the name in the database: (path in the definition, value)."""
+    if not node.properties:
+        return {}
     taken = ["key", "id", "name", "origin", "type", OPEN_ANOMALIES]
     for name in {signal_name(signal) for signal in signals}:
         taken += [*state_names(name), unit_name(name)]
