@@ -10,6 +10,7 @@ from .cli_bulk import bulk
 from .cli_definitions import apply, export, init, plan, schema, validate
 from .cli_graph import graph
 from .cli_ingest import dead_letters, load
+from .cli_migrate import downgrade, migrate
 from .cli_plant import events, history, state, status, twins
 from .cli_run import demo, run
 from .cli_scenario import scenario
@@ -36,6 +37,8 @@ def version() -> None:
 
 
 for command in (run, demo, init, validate, plan, apply, export, schema, load, dead_letters, bulk):
+    cli.add_command(command)
+for command in (migrate, downgrade):
     cli.add_command(command)
 for command in (status, twins, state, history, events, sources, stores, repair, graph, scenario):
     cli.add_command(command)

@@ -150,6 +150,7 @@ class Service:
         self._watch()
         self.stores = Stores(self.twin, self._supervisor)
         self.context.stores, self.context.graph_stores = self.stores.statuses, lambda: self.stores.graph.projections
+        self.context.history_stores = lambda: self.stores.history
         await self._serve(stack, tcp, unix)
         stack.push_async_callback(self._stop_sources)
         await self.follow()

@@ -17,13 +17,13 @@ class Stores:
         self.graph = GraphStores(twin, supervisor)
         self._twin = twin
         self._supervisor = supervisor
-        self._followers: dict[str, StoreFollower] = {}
+        self.history: dict[str, StoreFollower] = {}
         self._storage: Storage | None = None
 
     def statuses(self) -> list[StoreStatus]:
         """How each of them is now."""
         graph = [projection.status for projection in self.graph.projections.values()]
-        return [*graph, *(follower.refresh() for follower in self._followers.values())]
+        return [*graph, *(follower.refresh() for follower in self.history.values())]
 
     async def follow(self, project: Project) -> None:
         """Takes over what was applied; a store that stayed as it was goes on undisturbed."""
@@ -31,13 +31,13 @@ class Stores:
         storage = project.iotsense.storage
         if storage == self._storage:
             return
-        for name in tuple(self._followers):
+        for name in tuple(self.history):
             await self._supervisor.stop(_task(name))
-            del self._followers[name]
+            del self.history[name]
         self._storage = storage
         if storage.type != "embedded":
             follower = StoreFollower(self._twin, history_store(storage), storage.type)
-            self._followers[storage.type] = follower
+            self.history[storage.type] = follower
             self._supervisor.start(_task(storage.type), follower.run)
 
 

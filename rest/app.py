@@ -20,6 +20,7 @@ from . import (
     events,
     graph,
     loading,
+    migration,
     nodes,
     problem,
     scenarios,
@@ -58,6 +59,7 @@ ENDPOINTS: list[Endpoint] = [
     *loading.ENDPOINTS,
     *bulk.ENDPOINTS,
     *stores.ENDPOINTS,
+    *migration.ENDPOINTS,
     *service.ENDPOINTS,
     Endpoint(
         "GET", "/openapi.json", openapi_document, "This document", (Answer("An OpenAPI 3.1 document", dict),), "service"

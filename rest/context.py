@@ -15,6 +15,7 @@ from .layout import Layouts
 if TYPE_CHECKING:
     from ..ingest.pipeline import Pipeline
     from ..ingest.source_state import SourceStatus
+    from ..twin.store_follower import StoreFollower
     from ..twin.store_projection import GraphProjection
     from .bulk_jobs import BulkJobs
 
@@ -29,9 +30,9 @@ async def _nothing() -> None:
 class Context:
     """The parts of a service, running or opened for one command, that its facades work on.
 
-    `stores` are the external ones, `graph_stores` those that show the graph; `health` tells how its tasks are;
-    `applied` is told of new definitions; within `alone` only an import writes; `stopping` ends streams; `instance`
-    differs from process to process.
+    `stores` are the external ones, `graph_stores` those that show the graph, `history_stores` the others; `health`
+    tells how its tasks are; `applied` is told of new definitions; within `alone` only an import writes; `stopping` ends
+    streams; `instance` differs from process to process.
     """
 
     twin: Twin
@@ -39,6 +40,7 @@ class Context:
     sources: Callable[[], Mapping[str, "SourceStatus"]] = dict
     stores: Callable[[], Sequence[StoreStatus]] = tuple
     graph_stores: Callable[[], Mapping[str, "GraphProjection"]] = dict
+    history_stores: Callable[[], Mapping[str, "StoreFollower"]] = dict
     health: Callable[[], dict[str, Any]] = dict
     applied: Callable[[], Awaitable[None]] = _nothing
     alone: Callable[[], AbstractAsyncContextManager[None]] = nullcontext

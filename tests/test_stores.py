@@ -1,13 +1,16 @@
 """External stores in a running service: the section `iotsense.storage` as the specification writes it."""
 
 import asyncio
+import json
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 from database_fixtures import PASSWORD, PostgreSQL
 from history_store_contract import until
-from service_fixtures import API, PLANT, client, document, service, write_plant
+from neo4j_fixtures import Neo4jServer
+from service_fixtures import API, PLANT, client, document, process, run_cli, service, write_plant
 
 from iotsense.twin.store_config import storage_of, store_address
 from iotsense.twin.times import now_ns
@@ -168,3 +171,53 @@ async def test_a_store_that_was_taken_out_holds_nothing(tmp_path: Path) -> None:
         twin.catch_up()
         twin._upkeep.drop_old(twin._projector.applied_seq)
         assert twin.first_seq > 1
+
+
+@pytest.mark.timeout(600)  # many processes, one after another
+@pytest.mark.needs("postgresql")
+def test_migrate_and_downgrade_from_the_command_line(tmp_path: Path, postgresql_server: PostgreSQL) -> None:
+    database = postgresql_server.database()
+    where = f"    type: postgresql\n    host: 127.0.0.1\n    port: {postgresql_server.port}\n    database: {database}\n"
+    plant = write_plant(tmp_path, with_storage(where))
+    secrets = {"IOTSENSE_STORAGE_USERNAME": "plant", "IOTSENSE_STORAGE_PASSWORD": PASSWORD}
+    data = tmp_path / "data"
+    with process(data, "-c", str(plant), environment=secrets) as running:
+        for number in range(3):
+            sent = document("conveyor", "speed", number, f"2026-01-0{number + 1}T10:00:00Z")
+            httpx.post(f"{running.url}{API}/telemetry", json=sent).raise_for_status()
+        done = run_cli("migrate", "--to", "timescaledb", "--data", "data", "--json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        (report,) = json.loads(done.stdout)
+        assert report["equal"] and report["readings"] >= 3 and report["checksum"] == report["checksum_in_store"]
+        text = run_cli("migrate", "--to", "postgresql", "--data", "data", cwd=tmp_path).stdout
+        assert text.startswith("postgresql: ") and ", 0 of them copied, " in text and text.endswith(", equal\n")
+        missing = run_cli("migrate", "--to", "neo4j", "--data", "data", cwd=tmp_path)
+        assert missing.returncode == 1 and "no store called 'neo4j' is attached" in missing.stderr
+        held = run_cli("downgrade", "--data", "data", cwd=tmp_path)
+        assert held.returncode == 4 and "is in use by process" in held.stderr
+        running.terminate()
+    done = run_cli("downgrade", "--data", "data", cwd=tmp_path, **secrets)
+    assert done.stdout == f"postgresql at 127.0.0.1:{postgresql_server.port}/{database} has tables of version 1 now\n"
+    assert run_cli("downgrade", "--data", "data", cwd=tmp_path, **secrets).returncode == 1
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.needs("postgresql", "neo4j")
+async def test_migrate_to_a_graph_and_a_history_database(
+    tmp_path: Path, postgresql_server: PostgreSQL, neo4j: Neo4jServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IOTSENSE_STORAGE_USERNAME", "plant")
+    monkeypatch.setenv("IOTSENSE_STORAGE_PASSWORD", PASSWORD)
+    database = postgresql_server.database()
+    where = f"    type: postgresql\n    host: 127.0.0.1\n    port: {postgresql_server.port}\n    database: {database}\n"
+    plant = write_plant(tmp_path, f"{with_storage(where)}\n  graph: {{type: neo4j, url: '{neo4j.url}'}}\n")
+    async with service(tmp_path / "data", plant) as running, client(running) as http:
+        await http.post(f"{API}/telemetry", json=document("conveyor", "speed", 1.5))
+        ends = []
+        for name in ("neo4j", "postgresql"):
+            async with http.stream("POST", f"{API}/stores/{name}/migrate") as answer:
+                lines = [json.loads(line) async for line in answer.aiter_lines()]
+            assert all("progress" in line for line in lines[:-1])
+            ends.append(lines[-1]["report"])
+        assert ends[0]["equal"] and ends[0]["nodes"] == len(running.twin.graph) and ends[0]["relationships"] == 1
+        assert ends[1]["equal"] and ends[1]["readings"] > 0

@@ -11,7 +11,7 @@ from .influx_lines import GOOD, READING, SPECIALS, SUPERSEDED, Version
 from .influx_server import InfluxServer, Series
 from .state import NEVER
 from .store import Recorded
-from .store_chunk import newest_known, newest_of_each
+from .store_chunk import last_of_each_commit, newest_known, newest_of_each
 
 Key = tuple[int, int]
 """signal, time"""
@@ -77,6 +77,15 @@ def versions(server: InfluxServer, keys: Sequence[Key], measurement: str) -> dic
                 if (signal, time) in wanted:
                     found[signal, time].append(version)
     return found
+
+
+def all_versions(server: InfluxServer, start: int, end: int, known_at: int) -> Recorded:
+    """All readings in [start, end) [ns] that were recorded until `known_at`, superseded ones too."""
+    where = f"time >= {max(start, _EARLIEST)} AND time < {min(end, _LATEST)} AND recorded <= {known_at}"
+    asked = [f"SELECT {_FIELDS} FROM {name} WHERE {where} GROUP BY signal" for name in (READING, SUPERSEDED)]
+    found = [_recorded([one], int(one[0]["signal"])) for series in server.ask(asked) for one in series]
+    # A renamed signal's reading that was corrected since stands under both names.
+    return last_of_each_commit(Recorded.concat(found))
 
 
 def _statements(by_signal: dict[int, list[int]], measurement: str) -> Iterator[tuple[int, str]]:

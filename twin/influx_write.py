@@ -6,6 +6,7 @@ recorded, so that a second time numbers them alike.
 """
 
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class InfluxWriter:
 
     def write(self, chunk: Chunk) -> None:
         """What was superseded first: who dies in between finds the chunk's own values the next time."""
-        tags = self._tags_of(chunk)
+        tags = self._tags_of(chunk.graph, chunk.texts)
         rows = chunk.current
         before = self._newest.copy()
         self._grow(int(rows.signal[-1]) + 1 if len(rows) else 0)
@@ -37,7 +38,8 @@ class InfluxWriter:
         late[late] = self._recent.may_have(rows.signal[late], rows.time[late])
         changed = _keys(chunk.superseded)
         apart = late | np.array([key in changed for key in _pairs(rows)] if changed else np.zeros(len(rows), bool))
-        gone, valid = self._versions(chunk, rows.take(np.flatnonzero(apart)), rows.take(np.flatnonzero(late)), tags)
+        held = rows.take(np.flatnonzero(apart))
+        gone, valid = self._versions((chunk.superseded, held), rows.take(np.flatnonzero(late)), tags)
         self._server.write(gone)
         self._server.write(valid)
         self._server.write(reading_lines(rows.take(np.flatnonzero(~apart)), tags))
@@ -46,13 +48,25 @@ class InfluxWriter:
         self._recent.add(rows.signal, rows.time, before)
         np.maximum.at(self._newest, rows.signal, rows.time)
 
-    def _versions(self, chunk: Chunk, apart: Recorded, late: Recorded, tags: SignalTags) -> tuple[list[str], list[str]]:
-        """The lines of all readings that may have had another value."""
+    def merge(self, rows: Recorded, graph: Graph, texts: Callable[[int], Sequence[str]]) -> None:
+        """Readings of whatever age: whatever may be there is looked up."""
+        if not len(rows):
+            return
+        gone, valid = self._versions((rows,), rows, self._tags_of(graph, texts))
+        self._server.write(gone)
+        self._server.write(valid)
+        before = self._newest.copy()
+        self._grow(int(rows.signal.max()) + 1)
+        np.maximum.at(self._newest, rows.signal, rows.time)
+        self._recent.add(rows.signal, rows.time, before)
+
+    def _versions(self, new: Sequence[Recorded], late: Recorded, tags: SignalTags) -> tuple[list[str], list[str]]:
+        """The lines of all readings that may have had another value: of those superseded, and of the valid ones."""
         known: dict[Key, dict[int, Version]] = defaultdict(dict)
-        for rows in (chunk.superseded, apart):
+        for rows in new:
             for key, version in zip(_pairs(rows), _version_list(rows), strict=True):
                 known[key][version[0]] = version
-        there = versions(self._server, _pairs(late), READING) if len(late) else {}
+        there = versions(self._server, list(_keys(late)), READING) if len(late) else {}
         old = versions(self._server, list(there), SUPERSEDED) if there else {}
         for found in (there, old):
             for key, several in found.items():
@@ -65,10 +79,10 @@ class InfluxWriter:
             valid.append(line)
         return gone, valid
 
-    def _tags_of(self, chunk: Chunk) -> SignalTags:
+    def _tags_of(self, graph: Graph, texts: Callable[[int], Sequence[str]]) -> SignalTags:
         tags = self._tags
-        if tags is None or not _same_names(tags.graph, chunk.graph):
-            tags = self._tags = SignalTags(chunk.graph, chunk.texts)
+        if tags is None or not _same_names(tags.graph, graph):
+            tags = self._tags = SignalTags(graph, texts)
         return tags
 
     def _grow(self, signals: int) -> None:

@@ -24,6 +24,12 @@ UNION ALL SELECT {columns} FROM iotsense.reading_superseded
 WHERE signal = {signal} AND time >= {start} AND time <= {end} AND recorded <= {known} AND superseded > {known}
 """
 
+_VERSIONS = """
+SELECT {columns} FROM iotsense.reading WHERE time >= {start} AND time <= {end} AND recorded <= {known}
+UNION ALL
+SELECT {columns} FROM iotsense.reading_superseded WHERE time >= {start} AND time <= {end} AND recorded <= {known}
+"""
+
 _LATEST = """
 SELECT r.* FROM unnest({signals}::integer[]) AS wanted(signal) CROSS JOIN LATERAL (
     SELECT {columns} FROM iotsense.reading
@@ -44,6 +50,12 @@ async def rows(connection: "Connection", signal: int, start: int, end: int, know
     )
     # The server compares microseconds; what is between them is ours.
     return newest_known([found.take((found.time >= start) & (found.time < end))])
+
+
+async def versions(connection: "Connection", start: int, end: int, known_at: int) -> Recorded:
+    """All readings in [start, end) [ns] that were recorded until `known_at`, superseded ones too."""
+    found = await _copied(connection, _VERSIONS, start=moment(start), end=moment(end), known=known_at)
+    return found.take((found.time >= start) & (found.time < end))
 
 
 async def latest(

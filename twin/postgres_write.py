@@ -4,6 +4,8 @@ Nearly all readings are newer than their signal's newest, and are copied straigh
 a value that is there: that one moves to `reading_superseded` first, so that `known_at` finds it.
 """
 
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from .errors import StoreError
 from .graph import Graph
+from .model import Event
 from .postgres_copy import INTEGER, READING_COLUMNS, TIMESTAMP, moment, pack_columns, pack_readings, timestamps
 from .postgres_partitions import Partitions
 from .state import NEVER
@@ -37,6 +40,30 @@ _SIGNAL = f"""
 INSERT INTO iotsense.signal AS old (signal, {_NAMES}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (signal) DO UPDATE SET ({_NAMES}, removed) = ({_NEW_NAMES}, NULL)
 WHERE ({_OLD_NAMES}, old.removed) IS DISTINCT FROM ({_NEW_NAMES}, NULL)
+"""
+_KEYS = "SELECT DISTINCT signal, time, nanosecond FROM merged"
+_TAKE = f"""
+WITH there AS (
+    DELETE FROM iotsense.{{table}} r USING ({_KEYS}) m
+    WHERE r.signal = m.signal AND r.time = m.time AND r.nanosecond = m.nanosecond AND r.time >= %s AND r.time <= %s
+    RETURNING r.signal, r.nanosecond, r.quality, r.time, r.value, r.recorded)
+INSERT INTO merged SELECT * FROM there
+"""
+_PUT = f"""
+WITH one AS (
+    SELECT DISTINCT ON (signal, time, nanosecond, recorded) * FROM merged),
+versions AS (
+    SELECT *, lead(recorded) OVER (PARTITION BY signal, time, nanosecond ORDER BY recorded) AS superseded FROM one),
+gone AS (
+    INSERT INTO iotsense.reading_superseded ({READING_COLUMNS}, superseded)
+    SELECT {READING_COLUMNS}, superseded FROM versions WHERE superseded IS NOT NULL)
+INSERT INTO iotsense.reading ({READING_COLUMNS})
+SELECT {READING_COLUMNS} FROM versions WHERE superseded IS NULL
+"""
+_MERGED = """
+CREATE TEMPORARY TABLE IF NOT EXISTS merged (
+    signal integer, nanosecond smallint, quality smallint, time timestamptz, value double precision, recorded bigint)
+    ON COMMIT DELETE ROWS
 """
 _LATE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS late (
@@ -79,14 +106,46 @@ class PostgresWriter:
 
     async def write(self, chunk: Chunk) -> None:
         """One transaction; raises StoreError if somebody else has moved the position."""
-        made = self.partitions.made()
-        newest = self._newest.copy()
+        async with self._undone():
+            await self._write(chunk)
+
+    async def merge(self, rows: Recorded, graph: Graph, texts: Callable[[int], Sequence[str]]) -> None:
+        """Readings of whatever age, as one transaction: all versions of what they meet are put in order anew."""
+        if not len(rows):
+            return
+        span = [moment(int(rows.time.min())), moment(int(rows.time.max()))]
+        async with self._undone():
+            await self._write_signals(graph)
+            await self._write_labels(np.unique(rows.signal).tolist(), texts)
+            if not self._timescale:
+                await self.partitions.cover(self._connection, rows.time, now_ns())
+            await self._connection.execute(_MERGED)
+            await self._copy("merged", pack_readings(rows))
+            await self._connection.execute("ANALYZE merged")
+            for table in ("reading", "reading_superseded"):
+                await self._connection.execute(_TAKE.format(table=table).encode(), span)
+            await self._connection.execute(_PUT.encode())
+            self._grow(int(rows.signal.max()) + 1)
+            np.maximum.at(self._newest, rows.signal, rows.time)
+            await self._mark_rolled(rows)
+
+    async def merge_events(self, events: Sequence[Event], graph: Graph) -> None:
+        """Those that are not there yet, as one transaction."""
+        async with self._undone():
+            seqs = [event.seq for event in events]
+            found = await self._connection.execute("SELECT seq FROM iotsense.event WHERE seq = ANY(%s)", [seqs])
+            there = {seq for (seq,) in await found.fetchall()}
+            await self._write_events([event for event in events if event.seq not in there], graph)
+
+    @contextlib.asynccontextmanager
+    async def _undone(self) -> AsyncIterator[None]:
+        """A transaction; if it is undone, so is what we know of the database."""
+        made, newest = self.partitions.made(), self._newest.copy()
         graph, labels = self._graph, dict(self._labels)
         try:
             async with self._connection.transaction():
-                await self._write(chunk)
+                yield
         except BaseException:
-            # What is known about the database is what it was before the transaction.
             self.partitions.made(made)
             self._newest, self._graph, self._labels = newest, graph, labels
             raise
@@ -106,12 +165,11 @@ class PostgresWriter:
             raise StoreError(
                 f"the database is at entry {row and row[0]}, not at {chunk.after}; does somebody else write?"
             )
-        if chunk.graph is not self._graph:
-            await self._write_signals(chunk.graph)
-        await self._write_labels(chunk)
+        await self._write_signals(chunk.graph)
+        await self._write_labels(np.unique(chunk.current.signal).tolist(), chunk.texts)
         if len(chunk.current):
             await self._write_readings(chunk)
-        await self._write_events(chunk)
+        await self._write_events(chunk.events, chunk.graph)
         await self._connection.execute(
             "UPDATE iotsense.position SET seq = %s, recorded = %s, written = now()", [chunk.seq, chunk.recorded]
         )
@@ -166,6 +224,8 @@ class PostgresWriter:
     # What is around them
 
     async def _write_signals(self, graph: Graph) -> None:
+        if graph is self._graph:
+            return
         known = {} if self._graph is None else self._graph.signal_map
         changed = [s for index, s in graph.signal_map.items() if known.get(index) is not s]
         # A node that is renamed or moved renames its signals, which themselves stay as they are.
@@ -184,26 +244,25 @@ class PostgresWriter:
         )
         self._graph = graph
 
-    async def _write_labels(self, chunk: Chunk) -> None:
+    async def _write_labels(self, signals: Sequence[int], texts: Callable[[int], Sequence[str]]) -> None:
         rows = []
-        for signal in np.unique(chunk.current.signal).tolist():
-            texts = chunk.texts(signal)
-            known = self._labels.get(signal, 0)
-            rows += [(signal, known + i, text.replace("\0", "\ufffd")) for i, text in enumerate(texts[known:])]
-            if texts:
-                self._labels[signal] = len(texts)
+        for signal in signals:
+            known, all_of_it = self._labels.get(signal, 0), texts(signal)
+            rows += [(signal, known + i, text.replace("\0", "\ufffd")) for i, text in enumerate(all_of_it[known:])]
+            if all_of_it:
+                self._labels[signal] = len(all_of_it)
         async with self._connection.cursor() as cursor:
             if rows:
                 await cursor.executemany("INSERT INTO iotsense.label VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", rows)
 
-    async def _write_events(self, chunk: Chunk) -> None:
-        if not chunk.events:
+    async def _write_events(self, events: Sequence[Event], graph: Graph) -> None:
+        if not events:
             return
-        nodes = chunk.graph.node_map
+        nodes = graph.node_map
         columns = "seq, kind, node, node_id, time_ns, until_ns, recorded_ns, identity, retracts, data"
         statement = f"COPY iotsense.event ({columns}) FROM STDIN".encode()
         async with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for event in chunk.events:
+            for event in events:
                 node = nodes.get(event.node) if event.node is not None else None
                 # PostgreSQL's texts cannot hold a zero byte.
                 data = msgspec.json.encode(event.data).decode().replace("\\u0000", "\\ufffd")

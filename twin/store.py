@@ -106,6 +106,8 @@ class HistoryStore(HistoryReader, Protocol):
 
     name: str
     address: str
+    raw_retention: float | None
+    """How long readings are kept [s]; None for ever."""
 
     async def open(self, plant: str) -> int | None:
         """Connects, and brings the tables up to date; the entry that the store has come to, if it keeps that itself.
@@ -122,8 +124,27 @@ class HistoryStore(HistoryReader, Protocol):
         """The entries from `first` to `last` are lost to this store: it writes that down and goes on behind them."""
         ...
 
+    async def merge(self, rows: Recorded, graph: Graph, texts: Callable[[int], Sequence[str]]) -> None:
+        """Takes in readings of whatever age, in the order of (signal, time, recorded); what is there already stays."""
+        ...
+
+    async def merge_events(self, events: Sequence[Event], graph: Graph) -> None:
+        """Takes in events of whatever age; those that are there already stay."""
+        ...
+
+    async def versions(self, start: int, end: int, known_at: int) -> Recorded:
+        """All readings in [start, end) [ns] that were recorded until `known_at`, superseded ones too, in no order."""
+        ...
+
     async def keep_house(self, now: int, seconds: float) -> None:
         """Roll-ups and retention as of `now` [ns], for some `seconds` at most. Raises StoreError."""
+        ...
+
+    async def downgrade(self) -> int:
+        """Takes the tables back by one version, for an older program; the version that they have now.
+
+        Raises StoreRefusedError where there is none, StoreError.
+        """
         ...
 
     async def close(self) -> None:

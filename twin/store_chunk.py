@@ -45,11 +45,8 @@ def _recorded(batch: ReadingBatch, recorded: int) -> Recorded:
 
 def _versions(rows: Recorded) -> tuple[Recorded, NDArray[np.int64], Recorded, NDArray[np.int64]]:
     """The valid rows, when their (signal, time) was first spoken of, the rows that they superseded, and when."""
-    rows, same_key = _sorted(rows)
-    if same_key.any():
-        # Of two rows of one commit with one time the first was never to be seen.
-        rows = rows.take(np.append(~(same_key & (rows.recorded[1:] == rows.recorded[:-1])), True))
-        same_key = _same_key(rows)
+    rows = last_of_each_commit(rows)
+    same_key = _same_key(rows)
     if not len(rows):
         return rows, rows.recorded, rows, rows.recorded
     last, first = np.append(~same_key, True), np.append(True, ~same_key)
@@ -57,10 +54,11 @@ def _versions(rows: Recorded) -> tuple[Recorded, NDArray[np.int64], Recorded, ND
     return rows.take(last), rows.recorded[first], rows.take(gone), rows.recorded[gone + 1]
 
 
-def _sorted(rows: Recorded) -> tuple[Recorded, NDArray[np.bool_]]:
-    # Stable, so that rows of one (signal, time) stay in the order in which they were recorded.
-    rows = rows.take(np.lexsort((rows.time, rows.signal)))
-    return rows, _same_key(rows)
+def last_of_each_commit(rows: Recorded) -> Recorded:
+    """In the order of signal, time and recording; of two rows of one commit the first was never to be seen."""
+    rows = rows.take(np.lexsort((rows.recorded, rows.time, rows.signal)))
+    same = _same_key(rows) & (rows.recorded[1:] == rows.recorded[:-1])
+    return rows.take(np.append(~same, True)) if same.any() else rows
 
 
 def _same_key(rows: Recorded) -> NDArray[np.bool_]:

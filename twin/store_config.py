@@ -33,7 +33,12 @@ def store_address(storage: Storage) -> str:
 
 
 def history_store(storage: Storage, env: Mapping[str, str] = os.environ) -> HistoryStore:
-    """The external store that the section describes; one whose secret is missing says so when it is opened."""
+    """The external store that the section describes; one whose secret is missing says so when it is opened.
+
+    Raises StoreRefusedError if the section names none.
+    """
+    if storage.type == "embedded":
+        raise StoreRefusedError("the definition names no external store for history (iotsense.storage)")
     if storage.type in _POSTGRES:
         return PostgresStore(storage.type, _postgres(storage, env))
     return InfluxStore(storage.type, _influx(storage, env))

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from .backoff import Backoff
@@ -18,7 +18,7 @@ from .plant_identity import plant_identity
 from .store import Chunk, HistoryStore
 from .store_chunk import read_chunk
 from .store_names import position_name
-from .store_status import StoreStatus
+from .store_status import StoreState, StoreStatus
 from .times import now_ns
 from .twin import Twin
 
@@ -62,6 +62,15 @@ class StoreFollower:
         """The status with how far behind it is now."""
         self.status.moved(self.position, self._twin.last_seq)
         return self.status
+
+    async def caught_up(self, seq: int, tell: Callable[[str, int, int], None]) -> None:
+        """Returns when the store holds the journal up to entry `seq`; raises StoreRefusedError if it cannot be used."""
+        began = self.position
+        while self.position < seq or self.status.state not in (StoreState.RUNNING, StoreState.CATCHING_UP):
+            if self.status.state is StoreState.FAILED:
+                raise StoreRefusedError(self.status.error or "the store failed")
+            tell("entries", max(0, self.position - began), seq - began)
+            await asyncio.sleep(0.1)
 
     async def _try(self) -> float:
         """Follows until something goes wrong; how long to wait [s]."""

@@ -1,16 +1,19 @@
 """History in InfluxDB 2, through influxdb-client. The position is the plant's, and what comes twice changes nothing."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import influx_read
+from .graph import Graph
 from .influx_buckets import InfluxBuckets
+from .influx_lines import event_lines
 from .influx_server import InfluxAddress, InfluxServer
 from .influx_write import InfluxWriter
+from .model import Event
 from .store import Chunk, Recorded
 
 T = TypeVar("T")
@@ -22,10 +25,12 @@ class InfluxStore:
     def __init__(self, name: str, address: InfluxAddress) -> None:
         self.name = name
         self.address = str(address)
+        self.raw_retention = address.retention.get("raw")
         self._address = address
         self._server: InfluxServer | None = None
         self._writer: InfluxWriter | None = None
         self._reader: InfluxServer | None = None
+        self._writing = asyncio.Lock()
 
     async def open(self, plant: str) -> int | None:
         """Connects, makes what is missing; None, for how far it has come is the plant's to know."""
@@ -37,13 +42,31 @@ class InfluxStore:
         """Durable when it returns."""
         writer = self._writer
         assert writer is not None, "open it first"
-        await _in_thread(lambda: writer.write(chunk))
+        async with self._writing:
+            await _in_thread(lambda: writer.write(chunk))
 
     async def skip(self, first: int, last: int) -> None:
         """Into the measurement `gap`."""
         server = self._server
         assert server is not None, "open it first"
         await _in_thread(lambda: server.write([f"gap first={first}i,last={last}i"]))
+
+    async def merge(self, rows: Recorded, graph: Graph, texts: Callable[[int], Sequence[str]]) -> None:
+        """Durable when it returns."""
+        writer = self._writer
+        assert writer is not None, "open it first"
+        async with self._writing:
+            await _in_thread(lambda: writer.merge(rows, graph, texts))
+
+    async def merge_events(self, events: Sequence[Event], graph: Graph) -> None:
+        """The same points as before, where they are there already."""
+        server = self._server
+        assert server is not None, "open it first"
+        await _in_thread(lambda: server.write(event_lines(events, graph)))
+
+    async def versions(self, start: int, end: int, known_at: int) -> Recorded:
+        """All readings in [start, end) [ns] that were recorded until `known_at`."""
+        return await _in_thread(lambda: influx_read.all_versions(self._read(), start, end, known_at))
 
     async def keep_house(self, now: int, seconds: float) -> None:
         """The server's buckets and tasks do it."""

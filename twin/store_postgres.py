@@ -6,7 +6,7 @@ is missing, whenever either side dies.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from . import postgres_read, postgres_schema
 from .errors import MissingExtraError, StoreError, StoreRefusedError
+from .graph import Graph
+from .model import Event
 from .postgres_rollups import Rollups
 from .postgres_timescale import TimescalePolicies
 from .postgres_write import PostgresWriter
@@ -58,6 +60,7 @@ class PostgresStore:
     def __init__(self, name: str, address: PostgresAddress) -> None:
         self.name = name
         self.address = str(address)
+        self.raw_retention = address.retention.get("raw")
         self.timescale = False
         self._address = address
         self._connection: Connection | None = None
@@ -87,6 +90,25 @@ class PostgresStore:
         with translated(self.address):
             async with self._writing:
                 await self._writer.skip(first, last)
+
+    async def merge(self, rows: Recorded, graph: Graph, texts: Callable[[int], Sequence[str]]) -> None:
+        """One transaction."""
+        assert self._writer is not None, "open it first"
+        with translated(self.address):
+            async with self._writing, asyncio.timeout(ANSWER_S):
+                await self._writer.merge(rows, graph, texts)
+
+    async def merge_events(self, events: Sequence[Event], graph: Graph) -> None:
+        """One transaction."""
+        assert self._writer is not None, "open it first"
+        with translated(self.address):
+            async with self._writing, asyncio.timeout(ANSWER_S):
+                await self._writer.merge_events(events, graph)
+
+    async def versions(self, start: int, end: int, known_at: int) -> Recorded:
+        """All readings in [start, end) [ns] that were recorded until `known_at`."""
+        async with self._read() as connection:
+            return await postgres_read.versions(connection, start, end, known_at)
 
     async def keep_house(self, now: int, seconds: float) -> None:
         """Roll-ups, then retention."""
