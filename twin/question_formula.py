@@ -28,12 +28,14 @@ class Formula:
 
     def value(self, subject: Subject) -> Any:
         """The value for this subject; None if unknown. Raises InvalidValueError where values or units do not fit."""
-        found = [subject.found(name) for name in self._names]
-        values = dict(zip(self._names, (value for value, _ in found), strict=True))
+        values: dict[str, Any] = {}
+        units: tuple[str | None, ...] = ()
+        for name in self._names:
+            values[name], unit = subject.found(name)
+            units += (unit,)
         self._asked = True
         if self._missed:
             self._missed -= {name for name, value in values.items() if value is not None}
-        units = tuple([unit for _, unit in found])
         try:
             return (self._by_units.get(units) or self._compiled(units)).evaluate(values)
         except IoTSenseError as error:

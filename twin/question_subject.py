@@ -3,7 +3,6 @@
 A subject knows every name: what it does not have is unknown (None), and a condition that is unknown does not hold.
 """
 
-from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -111,12 +110,12 @@ class ArrowSubject:
 
 def signal_named(graph: Graph, node: Node, name: str) -> Signal | None:
     """The signal that a node shows under a name: its own, or its sensor's of that name or id."""
-    own = graph.signal_of(node.key, name)
-    if own is not None:
-        return own
-    ending = f".{name}"
+    for index in graph.signals_by_node.get(node.key, ()):
+        if graph.signal_map[index].name == name:
+            return graph.signal_map[index]
+    nodes, ending = graph.node_map, f".{name}"
     for child in graph.children_map.get(node.key, ()):
-        sensor = graph.node_map[child]
+        sensor = nodes[child]
         if (sensor.name == name or sensor.id.endswith(ending)) and sensor.level is Level.SENSOR:
             return graph.signal_of(child, VALUE)
     return None
@@ -135,7 +134,7 @@ def value_of(instant: Instant, signal: Signal) -> float | bool | str | None:
 
 def _inside(value: Any, name: str) -> Any:
     """`a.b` of nested JSON objects; a name with dots of its own is found, too."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return None
     if name in value:
         return value[name]
