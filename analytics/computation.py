@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from bisect import insort
 from collections import defaultdict
 from itertools import islice
 
@@ -62,6 +63,7 @@ class Computation:
         self._formulas = Formulas(self.twin.revisions.graph)
         self._recalculation = Recalculation(self.twin, self._formulas, self._held)
         self._tracks: dict[int, Track] = {}
+        self._trackless: list[int] = []
         self._spans: list[Span] = []
         self._unrecorded: ReadingBatch | None = None
         self._is_input: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
@@ -133,7 +135,8 @@ class Computation:
         self._work_off()
         before, known_at = self.position, self._known_at
         batches = self._read()
-        if batches:
+        self._spoken |= bool(batches)
+        if batches and self._formulas.current:
             self._make_tracks(known_at)
             self._unrecorded = self._follow_readings(batches, before + 1)
             self._record()
@@ -199,12 +202,12 @@ class Computation:
         computed, inputs = self._formulas.current.keys(), self._formulas.by_input.keys()
         self._is_input[list(inputs - computed)] = True
         self._tracks = {signal: track for signal, track in self._tracks.items() if signal in inputs | computed}
+        self._trackless = [signal for signal in inputs | computed if signal not in self._tracks]
 
     # New readings
 
     def _follow_readings(self, batches: list[ReadingBatch], entry: int) -> ReadingBatch:
         """The readings that follow from these, near the present; spans of the past are noted."""
-        self._spoken = True
         batch = ReadingBatch.concat(batches)
         concerned = self._is_input[batch.signal]
         touched: defaultdict[int, set[int]] = defaultdict(set)
@@ -215,14 +218,17 @@ class Computation:
                 self._tracks[signal].put(at, value, quality)
                 touched[signal].add(at)
         found: list[tuple[int, int, Held]] = []
-        for signal, formula in self._formulas.current.items():
-            mine = {one: touched[one] for one in formula.signals if one in touched}
-            if mine:
-                results = self._compute(formula, mine, entry)
-                found += [(signal, at, held) for at, held, is_news in results if is_news]
-                told = {at for at, _, is_news in results if is_news or self._repeats(entry)}
-                if told:
-                    touched[signal] = told
+        order = self._formulas.order
+        waiting = sorted({order[one] for signal in touched for one in self._formulas.by_input[signal]})
+        while waiting:
+            formula = self._formulas.in_order[waiting.pop(0)]
+            results = self._compute(formula, {one: touched[one] for one in formula.signals if one in touched}, entry)
+            found += [(formula.signal, at, held) for at, held, is_news in results if is_news]
+            if told := {at for at, _, is_news in results if is_news or self._repeats(entry)}:
+                touched[formula.signal] = told
+                for one in self._formulas.by_input.get(formula.signal, ()):
+                    if order[one] not in waiting:
+                        insort(waiting, order[one])
         for signal in touched:
             self._tracks[signal].trim()
         return ReadingBatch.of(
@@ -234,8 +240,9 @@ class Computation:
 
     def _make_tracks(self, known_at: int) -> None:
         """Begins the tracks that are missing: with what was known before these entries, or with what was computed."""
-        computed = self._formulas.current.keys()
-        missing = [signal for signal in self._formulas.by_input.keys() | computed if signal not in self._tracks]
+        if not self._trackless:
+            return
+        computed, missing, self._trackless = self._formulas.current.keys(), self._trackless, []
         self._tracks |= {signal: Track(self.twin.state.read(signal)) for signal in missing if signal in computed}
         measured = np.array([signal for signal in missing if signal not in computed], dtype=np.int32)
         if len(measured):

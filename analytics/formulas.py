@@ -29,6 +29,8 @@ class Formulas:
         self._graph = Graph()
         self._cache: OrderedDict[int, dict[int, Formula]] = OrderedDict()
         self.current: dict[int, Formula] = {}
+        self.in_order: list[Formula] = []
+        self.order: dict[int, int] = {}
         self.by_input: dict[int, list[int]] = {}
         self.problems: dict[str, str] = {}
 
@@ -94,8 +96,10 @@ class Formulas:
         self._graph = graph
         self.problems = {}
         self.current = _compiled(graph, self.problems)
+        self.in_order = list(self.current.values())
+        self.order = {formula.signal: place for place, formula in enumerate(self.in_order)}
         self.by_input = {}
-        for formula in self.current.values():
+        for formula in self.in_order:
             for signal in formula.signals:
                 self.by_input.setdefault(signal, []).append(formula.signal)
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import httpx
 from analytics_fixtures import SPIKE, T0, S, set_rules
-from service_fixtures import API, client, document, process, service, write_plant
+from service_fixtures import API, PLANT, client, document, process, service, write_plant
 
+from iotsense.analytics.computation import Computation
+from iotsense.analytics.ledger import standing
 from iotsense.analytics.monitor import Monitor
 from iotsense.twin.times import format_time
 from iotsense.twin.twin import Twin
@@ -59,6 +61,31 @@ def test_killing_the_process_changes_no_conclusion(tmp_path: Path) -> None:
             pass
         told = [(e.time, e.until) for e in twin.events(kind="anomaly", limit=100_000) if e.data["condition"] == 0]
     assert told == expected(sent, 80.0)
+
+
+def test_killing_the_process_among_late_readings_changes_no_conclusion(tmp_path: Path) -> None:
+    noise = random.Random()
+    computed = "      - id: conveyor\n        computed: [{ name: twice, expression: 2 * motor_temperature }]\n"
+    plant = write_plant(tmp_path, PLANT.replace("      - id: conveyor\n", computed))
+    values = {second: noise.uniform(60.0, 100.0) for second in range(200)}
+    order = sorted(values, key=lambda second: second + noise.uniform(0, 30))
+    for round in range(4):
+        with process(tmp_path / "data", "-c", str(plant)) as started, httpx.Client(base_url=started.url) as http:
+            for second in order[round * 50 : round * 50 + 50]:
+                stamp = format_time(T0 + second * S)
+                answer = http.post(f"{API}/telemetry", json=document("conveyor", "c_temp", values[second], stamp))
+                assert answer.status_code == 202, answer.text
+            started.kill()
+    with Twin.open(tmp_path / "data") as twin:
+        for worker in (Monitor(twin), Computation(twin)):
+            while worker.step():
+                pass
+        told = [(a.onset, a.until) for a in standing(twin.standing_events("anomaly")) if a.key[2] == 0]
+        calm = expected(sorted(values.items()), 80.0)
+        ended = {onset for onset, until in calm if until is not None}
+        assert sorted(told) == [event for event in calm if event[1] is not None or event[0] not in ended]
+        twice = twin.history(twin.graph.find_signal("conveyor.twice").index, T0, T0 + 1000 * S)
+        assert twice.value.tolist() == [2 * values[second] for second in range(200)]
 
 
 def expected(readings: list[tuple[int, float]], limit: float) -> list[tuple[int, int | None]]:
