@@ -146,7 +146,7 @@ ENDPOINTS = [
             Parameter("after", "The number of the last event that the client has", {"type": "integer", "minimum": 0}),
             Parameter("limit", "How many", {"type": "integer", "minimum": 1, "maximum": PAGE, "default": PAGE}),
             Parameter("node", "Only events of this node"),
-            Parameter("kind", "Only events of this kind: `anomaly`, `stale`, `structure`, ..."),
+            Parameter("kind", "Only events of this kind: `anomaly`, `stale`, `structure`, `rule`, ..."),
             Parameter("Prefer", "`wait=30` waits so many seconds (at most 60) for an event", place="header"),
             Parameter("Last-Event-ID", "Where a stream resumes", place="header"),
         ),

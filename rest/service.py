@@ -150,10 +150,11 @@ def _metrics(context: Context) -> Iterator[Metric]:
     yield Metric("iotsense_dead_letters_pending", "Dead letters that wait", [Sample(letters["pending"])])
     waiting = Sample(context.pipeline.pending_bytes)
     yield Metric("iotsense_ingest_waiting_bytes", "What waits to be stored", [waiting])
-    monitor = context.health().get("tasks", {}).get("monitor")
-    if monitor is not None:
-        behind = Sample(monitor["lag_entries"])
-        yield Metric("iotsense_monitor_lag_entries", "Journal entries that the monitor has not seen yet", [behind])
+    tasks = context.health().get("tasks", {})
+    for name, who in (("monitor", "the monitor"), ("computed", "the computation of signals")):
+        if name in tasks:
+            behind = Sample(tasks[name]["lag_entries"])
+            yield Metric(f"iotsense_{name}_lag_entries", f"Journal entries that {who} has not seen yet", [behind])
     sizes = [Sample(size, {"part": part}) for part, size in twin.sizes().items()]
     yield Metric("iotsense_storage_bytes", "Bytes on the disk", sizes)
     yield from _source_metrics(context)

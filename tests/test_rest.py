@@ -468,7 +468,7 @@ async def test_health_is_well(http: httpx.AsyncClient) -> None:
     health = (await http.get("/health")).json()
     assert health["status"] == "ok"
     assert health["reasons"] == []
-    assert {"monitor", "staleness", "http"} <= set(health["tasks"])
+    assert {"computed", "monitor", "staleness", "http"} <= set(health["tasks"])
     assert (await http.get("/livez")).text == "ok\n"
     assert (await http.get("/readyz")).status_code == 200
 
@@ -495,6 +495,7 @@ async def test_metrics_count_by_source_and_never_by_signal(http: httpx.AsyncClie
     assert "# TYPE iotsense_uptime_seconds gauge" in lines
     assert "iotsense_dead_letters_pending 0" in lines
     assert any(line.startswith("iotsense_monitor_lag_entries ") for line in lines)
+    assert any(line.startswith("iotsense_computed_lag_entries ") for line in lines)
     assert "conveyor" not in answer.text
     names = {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")}
     assert all(name.startswith("iotsense_") for name in names)
