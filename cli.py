@@ -15,6 +15,7 @@ from .cli_plant import events, history, state, status, twins
 from .cli_run import demo, run
 from .cli_scenario import scenario
 from .cli_sources import sources
+from .cli_storage import storage
 from .cli_stores import repair, stores
 
 HELP = """A digital-twin-centric graph service for plants.
@@ -40,7 +41,7 @@ for command in (run, demo, init, validate, plan, apply, export, schema, load, de
     cli.add_command(command)
 for command in (migrate, downgrade):
     cli.add_command(command)
-for command in (status, twins, state, history, events, sources, stores, repair, graph, scenario):
+for command in (status, twins, state, history, events, sources, storage, stores, repair, graph, scenario):
     cli.add_command(command)
 
 

@@ -19,6 +19,7 @@ from .scalars import Long
 from .scenario_query import ScenarioQuery
 from .service_type import Service, Source
 from .signal_type import Signal
+from .storage_query import StorageQuery
 from .view import View
 from .words import HealthStatus
 
@@ -39,7 +40,7 @@ class NodePage:
 
 
 @strawberry.type
-class Query(GraphQuery, ScenarioQuery):
+class Query(GraphQuery, ScenarioQuery, StorageQuery):
     @plant_field
     def twin(self, view: View, id: strawberry.ID) -> Node | None:
         """A twin: a line, or an area that holds components itself."""

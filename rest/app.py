@@ -26,6 +26,7 @@ from . import (
     scenarios,
     service,
     signals,
+    storage,
     stores,
     telemetry,
     twins,
@@ -60,6 +61,7 @@ ENDPOINTS: list[Endpoint] = [
     *bulk.ENDPOINTS,
     *stores.ENDPOINTS,
     *migration.ENDPOINTS,
+    *storage.ENDPOINTS,
     *service.ENDPOINTS,
     Endpoint(
         "GET", "/openapi.json", openapi_document, "This document", (Answer("An OpenAPI 3.1 document", dict),), "service"

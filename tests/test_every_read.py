@@ -74,6 +74,7 @@ REST: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
 NO_READS = {
     "scenarios", "scenario", "export_file", "export_job", "import_errors", "import_job", "rows", "dead_letters",
     "health", "livez", "readyz", "metrics", "sources", "problem_page", "openapi_document",
+    "storage", "stores", "drift",
 }  # fmt: skip
 SERVICE_MEMBERS = ("last", "notices", "last_seq", "at")
 
@@ -105,7 +106,7 @@ def test_rest(plant: Walk, operation: str) -> None:
 
 # GraphQL: each field of each type that can be reached from a root that reads, by its shortest way
 
-NO_PLANT_FIELDS = {"sources", "service", "scenarios"}
+NO_PLANT_FIELDS = {"sources", "service", "scenarios", "storage"}
 ARGUMENTS = {
     "Query.twin": 'id: "line_1"',
     "Query.node": f'id: "{CONVEYOR}"',
@@ -306,6 +307,7 @@ NO_READ_VERBS = {
     "version", "run", "demo", "init", "validate", "plan", "apply", "schema", "load", "status", "sources",
     "dead-letters list", "dead-letters replay", "dead-letters purge", "bulk export", "bulk import",
     "scenario list", "scenario show", "scenario fork", "scenario set", "scenario remove",
+    "storage", "stores", "repair",
 }  # fmt: skip
 
 

@@ -233,8 +233,7 @@ class Then(AsOf):
 
     def history(self, signal: int, start: int, end: int, points: int | None = None) -> History:
         """The span up to `time`, by what was known."""
-        end = end if self.time is None else max(start + 1, min(end, self.time + 1))
-        return self._past.history(signal, start, end, points, self.known_at)
+        return self._past.history(signal, start, end, points, self.known_at, self.time)
 
     def events(
         self,

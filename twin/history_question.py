@@ -24,13 +24,22 @@ THINNED = "thinned"
 
 
 class Span(NamedTuple):
-    """A question: the readings of a signal in [start, end) [ns], recorded until `known_at`, at most `points` rows."""
+    """A question: the readings of a signal in [start, end) [ns], recorded until `known_at`, at most `points` rows.
+
+    until [ns]: no readings of later are wanted, though buckets divide the whole span.
+    """
 
     signal: int
     start: int
     end: int
     points: int | None
     known_at: int | None
+    until: int | None = None
+
+    @property
+    def last(self) -> int:
+        """The end of the readings that are wanted."""
+        return self.end if self.until is None else min(self.end, self.until + 1)
 
 
 def history(view: View, tails: Sequence[SignalRows], policy: Callable[[], Policy], asked: Span) -> History:
@@ -51,7 +60,7 @@ def history(view: View, tails: Sequence[SignalRows], policy: Callable[[], Policy
 
 def rows_of(view: View, tails: Sequence[SignalRows], asked: Span) -> Rows:
     """The recorded readings, superseded ones too, in no order."""
-    signal, start, end, _, known_at = asked
+    signal, start, end, known_at = asked.signal, asked.start, asked.last, asked.known_at
     view.refuse_lost(RAW, start, end - 1)
     found = [tail_rows(rows, signal, start, end, known_at) for rows in tails]
     for info in _touched(view, signal, start, end):
@@ -91,7 +100,7 @@ def _from_readings(view: View, tails: Sequence[SignalRows], asked: Span) -> Hist
 
 def _add_many(buckets: Buckets, view: View, tails: Sequence[SignalRows], asked: Span) -> bool:
     """Adds readings by their summaries; False, and nothing was added, if they are too few for that."""
-    signal, start, end, _, known_at = asked
+    signal, start, end, known_at = asked.signal, asked.start, asked.last, asked.known_at
     view.refuse_lost(RAW, start, end - 1)
     touched = _touched(view, signal, start, end)
     stretches = [stretch for info in touched if (stretch := Stretch.of(view.open(info), signal, start, end))]
@@ -137,7 +146,7 @@ def _from_tier(view: View, tails: Sequence[SignalRows], policy: Policy, asked: S
     edges = tier.edges(start, end, zone)
     whole_from = max(view.raw_gone * DAY_NS, int(edges[0]))
     pieces = _pieces(view, tier, asked.signal, int(edges[0]), min(whole_from, int(edges[-1])))
-    recent = Span(asked.signal, whole_from, int(edges[-1]), asked.points, asked.known_at)
+    recent = Span(asked.signal, whole_from, int(edges[-1]), asked.points, asked.known_at, asked.until)
     buckets = _buckets(edges, tier, asked.points)
     if recent.start < recent.end and (asked.points is None or not _add_many(buckets, view, tails, recent)):
         buckets.add_rows(standing(rows_of(view, tails, recent)))
@@ -152,7 +161,7 @@ def _clipped(view: View, tails: Sequence[SignalRows], asked: Span) -> tuple[int,
     """The span without what lies before and behind all that is here."""
     first = [info.min_time for info in view.parts] + [int(rows.time.min()) for rows in tails]
     last = [info.max_time for info in view.parts] + [int(rows.time.max()) for rows in tails]
-    return max(asked.start, min(first)), min(asked.end, max(last) + 1)
+    return max(asked.start, min(first)), min(asked.last, max(last) + 1)
 
 
 def _buckets(edges: NDArray[np.int64], tier: Tier, points: int | None) -> Buckets:

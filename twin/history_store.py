@@ -20,6 +20,7 @@ from .history_parts import DAY_NS, Parts, View
 from .history_policy import Policy
 from .history_question import Span, history, precision, rows_of
 from .history_raw_writer import RAW
+from .history_report import StorageReport, report
 from .history_rows import SignalRows
 from .history_tail import Tail
 from .history_upkeep import QUIET_S, Upkeep
@@ -52,7 +53,7 @@ class HistoryStore:
         self.path = directory
         self.parts = Parts(directory)
         self.upkeep = Upkeep(self.parts, policy, quiet_s, now)
-        self._policy = policy
+        self._policy, self._now = policy, now
         self.trouble: StorageError | None = None
         self._tail_rows, self._tail_s = tail_rows, tail_s
         self._condition = threading.Condition(self.parts.lock)
@@ -188,10 +189,14 @@ class HistoryStore:
         points: int | None = None,
         known_at: int | None = None,
         newer: SignalRows | None = None,
+        until: int | None = None,
     ) -> History:
-        """Readings of one signal in [start, end) [ns] without superseded ones; more than `points` become buckets."""
+        """Readings of one signal in [start, end) [ns] without superseded ones; more than `points` become buckets.
+
+        `until` leaves out what is later, though buckets divide the whole span.
+        """
         with self._reading(newer) as (view, tails):
-            return history(view, tails, self._policy, Span(signal, start, end, points, known_at))
+            return history(view, tails, self._policy, Span(signal, start, end, points, known_at, until))
 
     def precision(self, time: int) -> float | None:
         """How exact the state as of `time` [ns] is [s]; None if every reading of then is still here."""
@@ -238,6 +243,11 @@ class HistoryStore:
     def size(self) -> int:
         """Bytes on the disk."""
         return self.parts.size()
+
+    def report(self, others: dict[str, int]) -> StorageReport:
+        """What history takes, and will need; `others` are the bytes of other files."""
+        with self._reading(None) as (view, tails):
+            return report(view, sum(map(len, tails)), self._policy(), self._now(), others)
 
     def reopen(self) -> None:
         """Nothing is to be opened again: a write that failed is tried again by itself."""

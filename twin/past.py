@@ -63,13 +63,14 @@ class Past:
         end: int,
         points: int | None,
         known_at: int | None = None,
+        until: int | None = None,
     ) -> History:
-        """Readings of a signal in [start, end) [ns], as known at a time; raises InvalidValueError."""
+        """Readings of a signal in [start, end) [ns] up to `until`, as known at a time; raises InvalidValueError."""
         if end <= start:
             raise InvalidValueError("the end of a history must be after its start", "to")
         if points is not None and points < 1:
             raise InvalidValueError("a history has at least one point", "points")
-        return self._store.history(signal, start, end, points, known_at, self._newer())
+        return self._store.history(signal, start, end, points, known_at, self._newer(), until)
 
     def _newer(self) -> SignalRows | None:
         """Readings that history does not hold yet; one that it takes over meanwhile is seen twice, without harm."""

@@ -25,6 +25,7 @@ from .graph_edit import GraphEdit
 from .history import History
 from .history_policy import FollowedPolicy
 from .history_repair import repair
+from .history_report import StorageReport
 from .history_store import HistoryStore
 from .journal import Journal
 from .live import STALE, Live
@@ -377,6 +378,11 @@ class Twin:
             "history": self._store.size(),
             "catalog": self._catalog.size(),
         }
+
+    def storage_report(self) -> StorageReport:
+        """What storage takes by kind, and what the configured retention will need; blocks."""
+        others = {name: size for name, size in self.sizes().items() if name != "history"}
+        return self._store.report(others)
 
     def counts(self) -> dict[str, int]:
         """Numbers for /metrics: entries, readings and events so far, entries that history lags behind."""
