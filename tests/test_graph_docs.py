@@ -30,7 +30,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     with process(place / "data", "-c", str(write_plant(place, YAML[0]))) as service:
         said = (("filler", "power", 4.0), ("capper", "power", 500.0), ("belt", "level", 40.0))
         documents = [{"device_id": id, "measurements": [{"name": name, "value": v}]} for id, name, v in said]
-        httpx.post(f"{service.url}{API}/telemetry", json=documents).raise_for_status()
+        httpx.post(f"{service.url}{API}/telemetry", json=documents, timeout=60).raise_for_status()
         yield service
 
 
@@ -40,7 +40,9 @@ def test_the_page_has_examples() -> None:
 
 @pytest.mark.parametrize(("query", "answer"), GRAPHQL)
 def test_graphql(running: Process, query: str, answer: str) -> None:
-    assert httpx.post(f"{running.url}/graphql", json={"query": query}).json() == {"data": json.loads(answer)}
+    assert httpx.post(f"{running.url}/graphql", json={"query": query}, timeout=60).json() == {
+        "data": json.loads(answer)
+    }
 
 
 @pytest.mark.parametrize(("command", "answer"), SHELL)

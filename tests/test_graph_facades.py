@@ -45,16 +45,16 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
             {"device_id": "capper", "measurements": [{"name": "power", "value": 500.0}]},
             {"device_id": "belt", "measurements": [{"name": "level", "value": 40.0}]},
         ]
-        httpx.post(f"{service.url}{API}/telemetry", json=documents).raise_for_status()
+        httpx.post(f"{service.url}{API}/telemetry", json=documents, timeout=60).raise_for_status()
         yield service
 
 
 def rest(service: Process, question: str, **parameters: Any) -> Any:
-    return httpx.get(f"{service.url}{API}/graph/{question}", params=parameters).raise_for_status().json()
+    return httpx.get(f"{service.url}{API}/graph/{question}", params=parameters, timeout=60).raise_for_status().json()
 
 
 def graphql(service: Process, query: str) -> Any:
-    answer = httpx.post(f"{service.url}/graphql", json={"query": query}).raise_for_status().json()
+    answer = httpx.post(f"{service.url}/graphql", json={"query": query}, timeout=60).raise_for_status().json()
     assert "errors" not in answer, answer["errors"]
     return answer["data"]
 
@@ -225,7 +225,7 @@ async def test_single_points_of_failure(running: Process) -> None:
 
 
 def test_errors_are_told_by_each(running: Process) -> None:
-    missing = httpx.get(f"{running.url}{API}/graph/downstream", params={"node": "fillr"})
+    missing = httpx.get(f"{running.url}{API}/graph/downstream", params={"node": "fillr"}, timeout=60)
     assert missing.status_code == 404
     assert "did you mean line_1.filler" in missing.json()["detail"]
     for parameters, place in (
@@ -236,7 +236,7 @@ def test_errors_are_told_by_each(running: Process) -> None:
         ({"node": "filler", "whre": "x"}, "whre"),
         ({}, "node"),
     ):
-        wrong = httpx.get(f"{running.url}{API}/graph/downstream", params=parameters)
+        wrong = httpx.get(f"{running.url}{API}/graph/downstream", params=parameters, timeout=60)
         assert (wrong.status_code, wrong.json().get("field")) == (400, place)
     with IoTSense(url=running.url) as iot:
         with pytest.raises(NotFoundError, match="did you mean"):
@@ -247,7 +247,7 @@ def test_errors_are_told_by_each(running: Process) -> None:
     assert done.returncode != 0
     assert "where: expression 'power >', column 8" in done.stderr
     body = {"query": '{ downstream(node: "filler", select: {where: "power >"}) { truncated } }'}
-    errors = httpx.post(f"{running.url}/graphql", json=body).json()["errors"]
+    errors = httpx.post(f"{running.url}/graphql", json=body, timeout=60).json()["errors"]
     assert errors[0]["extensions"] == {"code": "INVALID_VALUE", "field": "where"}
 
 
@@ -298,3 +298,15 @@ async def test_questions_of_the_past(running: Process) -> None:
     assert done.returncode != 0
     query = f'{{ rollup(node: "line_1", signal: "power", asOf: "{structure}") {{ value count }} }}'
     assert graphql(running, query)["rollup"] == {"value": None, "count": 0}
+
+
+def test_what_a_stop_would_do_in_a_scenario(running: Process) -> None:
+    with IoTSense(url=running.url) as iot:
+        iot.scenarios.fork("full", overrides={"belt.level": 100, "capper.cycle_time": 0.5})
+        effects = iot.graph.impact("filler", scenario="full")["effects"]
+        # 100 bottles, at two a second, after 2 s; in the plant it is 40 at five a second.
+        assert [(e["node"], e["after_s"]) for e in effects][1:3] == [("line_1.belt", 52.0), ("line_1.capper", 56.0)]
+        assert iot.graph.impact("filler")["effects"][1]["after_s"] == 10.0
+    assert cli(running, "impact", "filler", "--scenario", "full")["effects"] == effects
+    query = '{ impact(node: "filler", scenario: "full") { effects { after } } }'
+    assert [each["after"] for each in graphql(running, query)["impact"]["effects"]] == [e["after_s"] for e in effects]
