@@ -29,6 +29,19 @@ class Sample(msgspec.Struct):
     metadata: dict[str, Any] | None = None
 
 
+class Order:
+    """Messages whose order counts, such as those of one connection.
+
+    refused: one of them could not be stored, so those behind it must not be either: it will be sent again, and would
+    come after them; a correction would be undone by what it corrects.
+    """
+
+    __slots__ = ("refused",)
+
+    def __init__(self) -> None:
+        self.refused = False
+
+
 class Message(msgspec.Struct):
     """What came from a source in one piece: a payload that is still to be parsed, documents, or samples.
 
@@ -37,7 +50,7 @@ class Message(msgspec.Struct):
     estimate. retained: the source kept it and gives it to every newcomer, so it is no new reading: it counts only for
     a signal that has no value yet, or with a source time that is newer than the signal's. `ack` is called on the event
     loop once the message is durable, in the order of receipt; `refuse` instead of it if storage refuses, and then the
-    source must not be told that we have it.
+    source must not be told that we have it. order: messages that share one are stored in their order or not at all.
     """
 
     source: str
@@ -53,6 +66,7 @@ class Message(msgspec.Struct):
     retained: bool = False
     ack: Callable[[], None] | None = None
     refuse: Callable[[IoTSenseError], None] | None = None
+    order: Order | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True):

@@ -168,6 +168,8 @@ class MqttAdapter:
                 self._session.refused(delivery)
                 connection.fail(SourceError(f"messages cannot be stored: {error}"))
 
+            # The broker sends what is refused again behind what it has sent already, which must not be stored before.
+            message.order = connection.order
             message.ack = delivery.ack
             message.refuse = refuse
         if self._wanted.match(packet.topic) is None:

@@ -25,6 +25,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from ..twin.define_payload import Tls
 from ..twin.errors import SourceError
 from ..twin.substitution import reveal
+from .message import Order
 from .mqtt_broker import MqttBroker
 from .mqtt_packets import PUBLISH, PUBREL, PacketStream, Publish, decode_publish
 from .mqtt_session import MqttSession
@@ -66,6 +67,7 @@ class MqttConnection(aiomqtt.Client):
         self.session_present = False
         self._tls = tls
         self._version5 = version5
+        self.order = Order()
         self._session = session
         self._stream = PacketStream()
         self._inbox: list[Publish] = []

@@ -215,6 +215,18 @@ class Pipeline:
         return group
 
     async def _flush(self, group: list[Entry]) -> None:
+        size = sum(entry.size for entry in group)
+        out_of_order = [entry for entry in group if _is_out_of_order(entry)]
+        if out_of_order:
+            group = [entry for entry in group if not _is_out_of_order(entry)]
+            self._settle(out_of_order, StorageReadOnlyError("a message before it was refused, and their order counts"))
+        if group:
+            await self._store_and_settle(group)
+        self._pending_bytes -= size
+        if self._pending_bytes < self._buffer_bytes:
+            self._room.set()
+
+    async def _store_and_settle(self, group: list[Entry]) -> None:
         error: IoTSenseError | None = None
         try:
             await self._store(group)
@@ -228,9 +240,6 @@ class Pipeline:
             log.exception("a group of %d messages could not be stored", len(group))
             error = StorageReadOnlyError(f"storing failed: {failed!r}")
         self._settle(group, error)
-        self._pending_bytes -= sum(entry.size for entry in group)
-        if self._pending_bytes < self._buffer_bytes:
-            self._room.set()
 
     async def _store(self, group: list[Entry]) -> None:
         self._binder.refresh()
@@ -300,6 +309,8 @@ class Pipeline:
                 self._counters(source).follow(self._twin.counts_of(source))
             return
         for entry in group:
+            if entry.message.order is not None:
+                entry.message.order.refused = True
             counters = self._counters(entry.message.source)
             counters.refused += not entry.letter
             counters.unstored += entry.rows
@@ -338,6 +349,10 @@ class Pipeline:
     def dead_letter_counts(self) -> Mapping[str, int]:
         """For /metrics: how many dead letters wait, how many of them for discovery, how many were given up."""
         return self._held.counts()
+
+
+def _is_out_of_order(entry: Entry) -> bool:
+    return entry.message.order is not None and entry.message.order.refused
 
 
 def _estimate(message: Message) -> int:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from ingest_fixtures import OPTIONS, T, measured, mqtt, publish, reasons, running, send, twin_of, value
 
-from iotsense.ingest.message import Message, Sample
+from iotsense.ingest.message import Message, Order, Sample
 from iotsense.ingest.pipeline import Pipeline
 from iotsense.ingest.source_state import SourceCounters, SourceState, SourceStatus
 from iotsense.ingest.telemetry import Measurement, TelemetryDocument
@@ -119,6 +119,42 @@ async def test_a_full_buffer_makes_sources_wait(tmp_path: Path, monkeypatch: pyt
         assert pipeline.pending_bytes == 0
         counters = pipeline.counters["mqtt"]
         assert (counters.received, counters.stored) == (1002, 1002)
+
+
+async def test_what_comes_behind_a_refused_message_is_refused_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a correction would be stored first, and be undone when what it corrects is sent again."""
+    async with running(tmp_path, pipeline={"group_bytes": 1}) as pipeline:
+        append, appends = Segment.append, [0]
+
+        def full_at_first(segment: Segment, *arguments: Any) -> None:
+            appends[0] += 1
+            if appends[0] == 1:
+                raise StorageFullError(f"no room left to write {segment.path}")
+            append(segment, *arguments)
+
+        monkeypatch.setattr(Segment, "append", full_at_first)
+        first, second = Order(), Order()
+        told: list[str] = []
+
+        def message(number: int, name: str, order: Order) -> Message:
+            return speed(
+                number, ack=lambda: told.append(name), refuse=lambda _: told.append(f"not {name}"), order=order
+            )
+
+        await pipeline.deliver(
+            [message(1, "wrong", first), message(2, "corrected", first), message(3, "other", second)]
+        )
+        await pipeline.submit(speed(4))
+        assert told == ["not wrong", "not corrected", "other"]
+        again = Order()  # another connection, over which the broker sends both again
+        await pipeline.deliver([message(1, "wrong", again), message(2, "corrected", again)])
+        await pipeline.submit(speed(5, identity="later", order=again, ack=None))
+        assert told[3:] == ["wrong", "corrected"]
+        counters = pipeline.counters["mqtt"]
+        assert (counters.received, counters.refused, counters.accepted) == (7, 2, 5)
+        assert counters.adds_up
 
 
 async def test_a_full_disk_refuses_and_recovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
