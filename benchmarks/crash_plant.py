@@ -96,7 +96,12 @@ class Plant:
         self.states = StateReader(self.service.url, self.machines)
 
     def load(self) -> None:
-        """Begins to send."""
+        """Begins to send, once the service has subscribed: before that the broker keeps nothing for it."""
+        deadline = time.monotonic() + SETTLE_S
+        while self.sources()["mqtt"]["state"] != "running":
+            if time.monotonic() > deadline:
+                raise SystemExit(f"the service does not reach its broker: {self.sources()['mqtt']}")
+            time.sleep(0.05)
         stamps = Stamps()
         url = self.service.url
         for number in range(HTTP_SENDERS):
@@ -116,7 +121,7 @@ class Plant:
         for thread in self._threads:
             thread.join()
 
-    def sources(self) -> dict[str, dict[str, int]]:
+    def sources(self) -> dict[str, dict[str, Any]]:
         """The counters of all sources, as the service tells them."""
         answer = httpx.get(f"{self.service.url}{API}/sources", timeout=30).raise_for_status().json()
         return {source["name"]: source for source in [*answer["sources"], *answer["others"]]}

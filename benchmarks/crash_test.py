@@ -13,6 +13,7 @@ sys.path.append(str(HERE.parent / "tests"))
 
 import crash_damage  # noqa: E402
 import crash_scenarios  # noqa: E402
+import crash_stores  # noqa: E402
 import servers  # noqa: E402
 from crash_plant import Account  # noqa: E402
 
@@ -24,6 +25,9 @@ SCENARIOS: dict[str, tuple[Callable[[int], Account], int, tuple[str, ...]]] = {
     "broker": (crash_scenarios.kill_broker, 5, ("mosquitto",)),
     "disk": (crash_scenarios.full_disk, 5, ("mosquitto", "tmpfs")),
     "clock": (crash_scenarios.clock_back, 6, ("mosquitto", "gcc")),
+    "postgresql": (crash_stores.kill_postgresql, 5, ("mosquitto", "postgresql")),
+    "influxdb": (crash_stores.kill_influxdb, 5, ("mosquitto", "influxdb")),
+    "neo4j": (crash_stores.kill_neo4j, 5, ("mosquitto", "neo4j")),
     "damage": (crash_damage.damage, 6, ("mosquitto",)),
 }
 HEAD = ["what", "rounds", "sent", "corrected", "acknowledged", "in history", "shown"]
