@@ -6,12 +6,14 @@ from typing import Any
 import click
 
 from . import __version__
+from .cli_backup import backup, restore
 from .cli_bulk import bulk
 from .cli_definitions import apply, export, init, plan, schema, validate
 from .cli_graph import graph
 from .cli_ingest import dead_letters, load
 from .cli_migrate import downgrade, migrate
 from .cli_plant import events, history, state, status, twins
+from .cli_reports import amend, asset, assets, load_events, report, retract
 from .cli_run import demo, run
 from .cli_scenario import scenario
 from .cli_sources import sources
@@ -37,7 +39,9 @@ def version() -> None:
     click.echo(f"iotsense {__version__}")
 
 
-for command in (run, demo, init, validate, plan, apply, export, schema, load, dead_letters, bulk):
+for command in (run, demo, init, validate, plan, apply, export, schema, load, dead_letters, bulk, backup, restore):
+    cli.add_command(command)
+for command in (report, amend, retract, load_events, asset, assets):
     cli.add_command(command)
 for command in (migrate, downgrade):
     cli.add_command(command)

@@ -37,7 +37,7 @@ def bulk_export(target: "Target", directory: Path, as_json: bool) -> None:
     from .twin.bulk_export import bulk_export as export
     from .twin.twin import Twin
 
-    with _progress() as tell, sync_http(target) as http:
+    with progress_bar() as tell, sync_http(target) as http:
         if http is not None:
             manifest = export_to(http, directory, tell)
         else:
@@ -75,7 +75,7 @@ def bulk_import(
     from .twin.twin import Twin
 
     target = replace(target, missing="create")
-    with _progress() as tell, _error_file(errors) as bad, sync_http(target) as http:
+    with progress_bar() as tell, _error_file(errors) as bad, sync_http(target) as http:
         if http is not None:
             report = import_from(http, paths, by_id=by_id, strict=strict, tell=bad, progress=tell)
         else:
@@ -99,7 +99,8 @@ def _tell_counts(what: str, counts: dict[str, int]) -> None:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Tell]:
+def progress_bar() -> Iterator[Tell]:
+    """How far it is, where a person looks on."""
     from rich.console import Console
     from rich.progress import Progress
 

@@ -8,7 +8,7 @@ with IoTSense() as iot:
 """
 
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, Unpack
 
@@ -19,6 +19,7 @@ from .client_graph import AsyncGraphQuestions, GraphQuestions
 from .client_history import Histories, Moment, moment, series_of
 from .client_moment import Instant, at
 from .client_outbox import MAX_DOCUMENTS, Outbox
+from .client_reports import ReportCalls
 from .client_scenarios import AsyncScenarios, Scenarios
 from .client_telemetry import CLOSE_S, AsyncTelemetry, Telemetry
 from .rest.problem import error_of
@@ -66,7 +67,7 @@ def _unreachable(error: httpx.HTTPError, url: httpx.URL) -> SourceError:
     return SourceError(f"no service answers at {url}: {error}")
 
 
-class IoTSense:
+class IoTSense(ReportCalls[Json]):
     """A client of one service. `api_key` and `url` default to IOTSENSE_API_KEY, and IOTSENSE_URL or this machine.
 
     `buffer` is how many telemetry documents may wait. Everything raises the errors of `iotsense.twin.errors`.
@@ -183,6 +184,12 @@ class IoTSense:
 
         return dict(msgspec.to_builtins(export_to(self._http, Path(directory))))
 
+    def backup(self, directory: Path | str) -> Json:
+        """Copies the data directory, as of one moment, into a directory here; what it holds."""
+        from .client_bulk import backup_to
+
+        return dict(msgspec.to_builtins(backup_to(self._http, Path(directory))))
+
     def bulk_import(self, *paths: Path | str, by_id: bool = False, strict: bool = False) -> Json:
         """Takes in an export, or files of rows; what became of them. `strict` raises at the first bad row."""
         from .client_bulk import import_from
@@ -193,6 +200,12 @@ class IoTSense:
     def health(self) -> Json:
         """How the service and its parts are."""
         return dict(self._get("/health", prefix=""))
+
+    def _request(self, method: str, path: str, **request: Any) -> Json:
+        try:
+            return dict(_answer(self._http.request(method, API + path, **request)))
+        except httpx.HTTPError as error:
+            raise _unreachable(error, self._http.base_url) from error
 
     def _get(self, path: str, headers: dict[str, str] | None = None, *, prefix: str = API, **parameters: Any) -> Any:
         try:
@@ -207,7 +220,7 @@ class IoTSense:
             raise _unreachable(error, self._http.base_url) from error
 
 
-class AsyncIoTSense:
+class AsyncIoTSense(ReportCalls[Awaitable[Json]]):
     """The same client for coroutines; `async with AsyncIoTSense() as iot:`."""
 
     def __init__(
@@ -320,6 +333,12 @@ class AsyncIoTSense:
     async def health(self) -> Json:
         """As `IoTSense.health`."""
         return dict(await self._get("/health", prefix=""))
+
+    async def _request(self, method: str, path: str, **request: Any) -> Json:
+        try:
+            return dict(_answer(await self._http.request(method, API + path, **request)))
+        except httpx.HTTPError as error:
+            raise _unreachable(error, self._http.base_url) from error
 
     async def _get(
         self, path: str, headers: dict[str, str] | None = None, *, prefix: str = API, **parameters: Any

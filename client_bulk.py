@@ -9,9 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 
 from .rest.problem import error_of
-from .twin.bulk_files import MANIFEST, Manifest, Progress, checksum, load_manifest, quiet, save_manifest, whole_file
+from .twin.backup import MANIFEST as BACKUP
+from .twin.backup import Backup
+from .twin.bulk_files import (
+    MANIFEST,
+    FileInfo,
+    Manifest,
+    Progress,
+    check_files,
+    checksum,
+    load_manifest,
+    quiet,
+    save_json,
+    save_manifest,
+    whole_file,
+)
 from .twin.bulk_report import BadRow, BulkReport
 from .twin.bulk_source import find_files
 from .twin.errors import ConflictError, NotFoundError, SourceError
@@ -24,28 +39,48 @@ _CHUNK = 1 << 20
 
 def export_to(http: httpx.Client, directory: Path, progress: Progress = quiet) -> Manifest:
     """Exports a service's twin into a directory here; goes on with what was begun there. Raises IoTSenseError."""
-    import msgspec
-
     if (directory / MANIFEST).exists():
         raise ConflictError(f"{directory} holds an export already")
     directory.mkdir(parents=True, exist_ok=True)
-    job = _begun(http, directory) or _asked(http, "POST", "/exports")
+    job = _begun(http, "/exports", directory) or _asked(http, "POST", "/exports")
     (directory / JOB).write_text(job["id"])
     if job["state"] in ("stopped", "failed"):
         job = _asked(http, "POST", "/exports", params={"resume": job["id"]})
     job = _watched(http, f"/exports/{job['id']}", progress)
     manifest = msgspec.convert(job["manifest"], Manifest)
-    total, done = sum(file.bytes for file in manifest.files), 0
-    for file in manifest.files:
-        path = directory / file.name
-        if not (path.is_file() and path.stat().st_size == file.bytes and checksum(path) == file.sha256):
-            _download(http, f"/exports/{job['id']}/files/{file.name}", path)
-        done += file.bytes
-        progress("fetching", done, total)
+    _fetch(http, f"/exports/{job['id']}", manifest.files, directory, progress)
     save_manifest(manifest, directory)
     _asked(http, "DELETE", f"/exports/{job['id']}")
     (directory / JOB).unlink()
     return load_manifest(directory)
+
+
+def backup_to(http: httpx.Client, directory: Path, progress: Progress = quiet) -> Backup:
+    """Copies a service's data directory, as of one moment, into a directory here. Raises IoTSenseError."""
+    if directory.is_dir() and any(directory.iterdir()):
+        raise ConflictError(f"{directory} is not empty")
+    directory.mkdir(parents=True, exist_ok=True)
+    place = f"/backups/{_asked(http, 'POST', '/backups')['id']}"
+    try:
+        made = msgspec.convert(_watched(http, place, progress)["backup"], Backup)
+        _fetch(http, place, made.files, directory, progress)
+    finally:
+        with contextlib.suppress(ConflictError, SourceError):
+            _asked(http, "DELETE", place)
+    check_files(made.files, directory, progress)
+    save_json(made, directory / BACKUP)
+    return made
+
+
+def _fetch(http: httpx.Client, place: str, files: Sequence[FileInfo], directory: Path, progress: Progress) -> None:
+    """The files of a job; those that are here already stay."""
+    total, done = sum(file.bytes for file in files), 0
+    for file in files:
+        path = directory / file.name
+        if not (path.is_file() and path.stat().st_size == file.bytes and checksum(path) == file.sha256):
+            _download(http, f"{place}/files/{file.name}", path)
+        done += file.bytes
+        progress("fetching", done, total)
 
 
 def import_from(
@@ -58,8 +93,6 @@ def import_from(
     progress: Progress = quiet,
 ) -> BulkReport:
     """Imports an export or files of rows into a service's twin; what became of them. Raises IoTSenseError."""
-    import msgspec
-
     files = _named(paths)
     id = _asked(http, "POST", "/imports")["id"]
     try:
@@ -95,14 +128,14 @@ def _named(paths: Sequence[Path]) -> dict[str, Path]:
     return {path.name: path for path in find_files(paths)}
 
 
-def _begun(http: httpx.Client, directory: Path) -> Any:
+def _begun(http: httpx.Client, kind: str, directory: Path) -> Any:
     """The job that an export into this directory was begun with, if the service still knows it."""
     if not (directory / JOB).exists():
         if any(directory.iterdir()):
             raise ConflictError(f"{directory} is not empty")
         return None
     try:
-        return _asked(http, "GET", f"/exports/{(directory / JOB).read_text()}")
+        return _asked(http, "GET", f"{kind}/{(directory / JOB).read_text()}")
     except NotFoundError:
         return None
 

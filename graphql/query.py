@@ -10,6 +10,7 @@ from ..twin import model
 from ..twin.errors import InvalidValueError
 from ..twin.model import Level
 from ..twin.times import now_ns
+from .asset_query import AssetQuery
 from .event_type import Anomaly, Event
 from .field import field
 from .graph_query import GraphQuery
@@ -40,7 +41,12 @@ class NodePage:
 
 
 @strawberry.type
-class Query(GraphQuery, ScenarioQuery, StorageQuery):
+class Query(
+    AssetQuery,
+    GraphQuery,
+    ScenarioQuery,
+    StorageQuery,
+):
     @plant_field
     def twin(self, view: View, id: strawberry.ID) -> Node | None:
         """A twin: a line, or an area that holds components itself."""

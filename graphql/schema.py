@@ -10,6 +10,7 @@ from strawberry.types import ExecutionContext
 from graphql import GraphQLError
 
 from .errors import PlainErrors
+from .mutation import Mutation
 from .query import Query
 from .scalars import SCALARS
 from .subscription import Subscription
@@ -28,6 +29,7 @@ class Schema(strawberry.Schema):
 
 schema = Schema(
     query=Query,
+    mutation=Mutation,
     subscription=Subscription,
     config=StrawberryConfig(scalar_map=SCALARS),
     extensions=[

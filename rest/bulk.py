@@ -12,16 +12,17 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from ..twin.bulk_import import bulk_import
 from ..twin.bulk_report import BulkReport
 from ..twin.bulk_rows import Row, SectionRow, node_row, relationship_row, signal_row
-from ..twin.errors import ConflictError, NotFoundError
+from ..twin.errors import ConflictError
 from ..twin.graph import Graph
 from . import query
 from .answer import json_answer
 from .body import header
-from .bulk_jobs import BulkJob, BulkJobs, manifest_of
+from .bulk_jobs import BulkJob, BulkJobs, file_of
 from .context import Context
 from .endpoint import PREFIX, Answer, Body, Endpoint, Parameter
 from .http_errors import MediaTypeError
 from .loading import Spool
+from .moment import moment
 
 LINES = "application/x-ndjson"
 BINARY = "application/octet-stream"
@@ -43,35 +44,37 @@ def jobs_of(context: Context) -> BulkJobs:
 
 
 async def start_export(context: Context, request: Request) -> Response:
-    """Begins an export, or goes on with one that a restart stopped."""
+    """Begins an export or backup, or goes on with one that a restart stopped."""
     query.only(request, "resume")
-    jobs = jobs_of(context)
+    jobs, verb = jobs_of(context), _verb(request)
     resumed = request.query_params.get("resume")
-    job = jobs.create("export") if resumed is None else jobs.get(resumed, "export")
+    job = jobs.create(verb) if resumed is None else jobs.get(resumed, verb)
     jobs.start(job)
     return json_answer(job, 202)
 
 
 async def export_job(context: Context, request: Request) -> Response:
-    """How far an export is, and what it holds."""
+    """How far an export or backup is, and what it holds."""
     query.only(request)
-    return json_answer(jobs_of(context).get(request.path_params["job"], "export"))
+    return json_answer(jobs_of(context).get(request.path_params["job"], _verb(request)))
 
 
 async def export_file(context: Context, request: Request) -> Response:
-    """A file of an export."""
+    """A file of an export or backup."""
     query.only(request)
     jobs = jobs_of(context)
-    job = jobs.get(request.path_params["job"], "export")
-    name = request.path_params["file"]
-    if manifest_of(job).file(name) is None:
-        raise NotFoundError(f"the export holds no file {name!r}")
-    return FileResponse(jobs.file(job, name), media_type=BINARY)
+    job = jobs.get(request.path_params["job"], _verb(request))
+    name = file_of(job, request.path_params["file"]).name
+    return FileResponse(jobs.folder(job) / name, media_type=BINARY)
 
 
 async def remove_export(context: Context, request: Request) -> Response:
-    """Forgets an export."""
-    return _removed(context, request, "export")
+    """Forgets an export or backup."""
+    return _removed(context, request, _verb(request))
+
+
+def _verb(request: Request) -> str:
+    return "backup" if request.url.path.startswith(f"{_BULK}/backups") else "export"
 
 
 async def create_import(context: Context, request: Request) -> Response:
@@ -124,8 +127,8 @@ async def remove_import(context: Context, request: Request) -> Response:
 
 async def rows(context: Context, request: Request) -> Response:
     """The structure as rows."""
-    query.only(request)
-    return StreamingResponse(_lines(context.twin.graph), media_type=LINES)
+    plant = await moment(context, request)
+    return StreamingResponse(_lines(plant.graph), media_type=LINES)
 
 
 async def take_rows(context: Context, request: Request) -> Response:
@@ -189,20 +192,34 @@ _JOB = (Answer("The job", BulkJob),)
 _STARTED = (Answer("The job, which runs in the background", BulkJob, status=202),)
 _GONE = (Answer("It is forgotten", None, None, 204),)
 
+
+def _made(plural: str, verb: str, what: str, when: str) -> list[Endpoint]:
+    """The operations on exports and on backups, which are alike."""
+    one = f"{_BULK}/{plural}/{{job}}"
+    file = (Answer("The file; ranges can be asked for", str, BINARY),)
+    return [
+        Endpoint(
+            "POST", f"{_BULK}/{plural}", start_export, f"{what} in the background", _STARTED, "bulk",
+            (Parameter("resume", f"The {verb} that a restart stopped"),), problems=(404, 409),
+            description=f"As of {when}; nobody is slowed by it.", name=f"start_{verb}",
+        ),
+        Endpoint(
+            "GET", one, export_job, f"How far the {verb} is", _JOB, "bulk", problems=(404,), name=f"{verb}_job"
+        ),
+        Endpoint(
+            "GET", f"{one}/files/{{file:path}}", export_file, f"A file of the {verb}", file, "bulk",
+            problems=(404, 409), name=f"{verb}_file",
+        ),
+        Endpoint(
+            "DELETE", one, remove_export, f"Forget the {verb}", _GONE, "bulk", problems=(404, 409),
+            name=f"remove_{verb}",
+        ),
+    ]  # fmt: skip
+
+
 ENDPOINTS = [
-    Endpoint(
-        "POST", f"{_BULK}/exports", start_export, "Export the whole twin in the background", _STARTED, "bulk",
-        (Parameter("resume", "An export that a restart stopped"),), problems=(404, 409),
-        description="As of the instant at which it begins; nobody is slowed by it.",
-    ),
-    Endpoint("GET", f"{_BULK}/exports/{{job}}", export_job, "How far an export is", _JOB, "bulk", problems=(404,)),
-    Endpoint(
-        "GET", f"{_BULK}/exports/{{job}}/files/{{file:path}}", export_file, "A file of an export",
-        (Answer("The file; ranges can be asked for", str, BINARY),), "bulk", problems=(404, 409),
-    ),
-    Endpoint(
-        "DELETE", f"{_BULK}/exports/{{job}}", remove_export, "Forget an export", _GONE, "bulk", problems=(404, 409)
-    ),
+    *_made("exports", "export", "Export the whole twin", "the instant at which it begins"),
+    *_made("backups", "backup", "Copy the data directory", "one entry of the journal"),
     Endpoint(
         "POST", f"{_BULK}/imports", create_import, "A place for the files of an import",
         (Answer("The job, which waits for files", BulkJob, status=201),), "bulk",
@@ -227,7 +244,8 @@ ENDPOINTS = [
         problems=(404, 409),
     ),
     Endpoint(
-        "GET", f"{_BULK}/rows", rows, "The structure as rows", (Answer("Lines of JSON", str, LINES),), "bulk"
+        "GET", f"{_BULK}/rows", rows, "The structure as rows", (Answer("Lines of JSON", str, LINES),), "bulk",
+        problems=(400, 404), reads=True,
     ),
     Endpoint(
         "POST", f"{_BULK}/rows", take_rows, "Merge rows by the ids of nodes",

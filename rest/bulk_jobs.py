@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
+from ..twin.backup import Backup, backup, link_file, load_backup
 from ..twin.bulk_export import bulk_export
-from ..twin.bulk_files import MANIFEST, Manifest, load_manifest
+from ..twin.bulk_files import FileInfo, Manifest, load_manifest
 from ..twin.bulk_import import bulk_import, is_exact
 from ..twin.bulk_report import BadRow, BulkReport
 from ..twin.errors import ConflictError, InvalidValueError, IoTSenseError, NotFoundError
@@ -26,8 +27,10 @@ _FILE = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 class BulkJob(msgspec.Struct):
-    """An export or import. state: `waiting`, `running`, `done`, `failed` (`problem` says why) or `stopped` (by a
-    restart; start it again). `done` of `total` is how far it is with `what`."""
+    """An export, import or backup; `done` of `total` is how far it is with `what`.
+
+    state: `waiting`, `running`, `done`, `failed` (`problem` says why) or `stopped` (by a restart; start it again).
+    """
 
     id: str
     verb: str
@@ -36,6 +39,7 @@ class BulkJob(msgspec.Struct):
     done: int = 0
     total: int = 0
     manifest: Manifest | None = None
+    backup: Backup | None = None
     report: BulkReport | None = None
     problem: dict[str, Any] | None = None
 
@@ -50,11 +54,12 @@ class BulkJobs:
         self._task: asyncio.Task[None] | None = None
         for folder in sorted(self._root.glob("*-*")) if self._root.is_dir() else ():
             verb, _, id = folder.name.partition("-")
-            self._jobs[id] = BulkJob(id, verb, "stopped" if verb == "export" else "waiting")
+            job = self._jobs[id] = BulkJob(id, verb, "waiting" if verb == "import" else "stopped")
             with contextlib.suppress(IoTSenseError):
                 if verb == "export":
-                    self._jobs[id].manifest = load_manifest(folder)
-                    self._jobs[id].state = "done"
+                    job.manifest, job.state = load_manifest(folder), "done"
+                elif verb == "backup":
+                    job.backup, job.state = load_backup(folder), "done"
 
     def create(self, verb: str) -> BulkJob:
         """A new job; nothing is done yet."""
@@ -87,7 +92,7 @@ class BulkJobs:
         if job.state == "done":
             raise ConflictError(f"the {job.verb} {job.id} is done already")
         job.state, job.problem = "running", None
-        work = self._export if job.verb == "export" else self._import
+        work = {"export": self._export, "import": self._import, "backup": self._backup}[job.verb]
         self._task = asyncio.create_task(self._run(job, work, by_id, strict))
 
     def remove(self, job: BulkJob) -> None:
@@ -115,6 +120,11 @@ class BulkJobs:
     def _export(self, job: BulkJob, by_id: bool, strict: bool) -> None:
         job.manifest = bulk_export(self._context.twin, self.folder(job), self._teller(job))
 
+    def _backup(self, job: BulkJob, by_id: bool, strict: bool) -> None:
+        folder = self.folder(job)
+        shutil.rmtree(folder)  # one that a restart stopped is made anew: it would be of another moment
+        job.backup = backup(self._context.twin, folder, carry=link_file, progress=self._teller(job))
+
     def _import(self, job: BulkJob, by_id: bool, strict: bool) -> None:
         folder = self.folder(job)
         with (folder / f".{ERRORS}").open("wb") as errors:
@@ -140,11 +150,12 @@ class BulkJobs:
         return tell
 
 
-def manifest_of(job: BulkJob) -> Manifest:
-    """What a finished export holds; raises ConflictError."""
-    if job.state != "done" or job.manifest is None:
-        raise ConflictError(f"the export {job.id} is not done; it is {job.state}")
-    return job.manifest
-
-
-__all__ = ["MANIFEST", "BulkJob", "BulkJobs", "manifest_of"]
+def file_of(job: BulkJob, name: str) -> FileInfo:
+    """A file of a finished export or backup; raises ConflictError, NotFoundError."""
+    held = job.manifest or job.backup
+    if job.state != "done" or held is None:
+        raise ConflictError(f"the {job.verb} {job.id} is not done; it is {job.state}")
+    found = held.file(name)
+    if found is None:
+        raise NotFoundError(f"the {job.verb} holds no file {name!r}")
+    return found

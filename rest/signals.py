@@ -35,7 +35,7 @@ async def history(context: Context, request: Request) -> Response:
     points = query.whole(request, "points", 0, low=1, high=PAGE) or None
     limit = query.whole(request, "limit", PAGE, low=1, high=PAGE)
     found = await asyncio.to_thread(plant.history, signal.index, start, end, points)
-    answer = _columns(plant, signal, found, limit)
+    answer = columns(plant, signal, found, limit)
     answer.signal, answer.start, answer.to = graph.signal_id(signal), format_time(start), format_time(end)
     return json_answer(answer)
 
@@ -63,7 +63,8 @@ def iso_times(times: NDArray[np.int64]) -> list[str]:
     return [f"{stamp}Z" for stamp in text.tolist()]
 
 
-def _columns(plant: AsOf, signal: Signal, found: History, limit: int) -> SignalHistory:
+def columns(plant: AsOf, signal: Signal, found: History, limit: int) -> SignalHistory:
+    """A history as clients read it, at most so many rows of it; whose it is and its span are the caller's to say."""
     more = len(found) > limit
     rows = slice(0, limit)
     answer = SignalHistory("", signal.unit)

@@ -21,10 +21,13 @@ from iotsense.rest.context import Context
 from iotsense.twin.apply_definition import apply_plan
 from iotsense.twin.batch import ReadingBatch
 from iotsense.twin.entry import EventDraft
+from iotsense.twin.errors import ConflictError
 from iotsense.twin.graph_edit import GraphEdit
 from iotsense.twin.model import Level
 from iotsense.twin.plan import plan
 from iotsense.twin.project import load_texts
+from iotsense.twin.report_words import Report
+from iotsense.twin.reports import reports_of
 from iotsense.twin.times import format_time, now_ns
 from iotsense.twin.twin import Twin
 
@@ -101,7 +104,7 @@ def make_past(twin: Twin, chance: random.Random) -> tuple[int, list[int]]:
     base = now_ns()
     stamps = [_stamp(twin)]
     for _ in range(40):
-        for what in chance.choices((_read, _read, _read, _breach, _restructure, _fall_silent), k=2):
+        for what in chance.choices((_read, _read, _read, _breach, _restructure, _fall_silent, _install), k=2):
             what(twin, chance, base)
         stamps.append(_stamp(twin))
     return base, stamps
@@ -163,3 +166,10 @@ def _fall_silent(twin: Twin, chance: random.Random, base: int) -> None:
     reading = twin.state.read(signal)
     if reading is not None and not twin.is_stale(signal):
         twin.mark_stale([(signal, reading.time)])
+
+
+def _install(twin: Twin, chance: random.Random, base: int) -> None:
+    at = format_time(base + chance.randrange(40) * S // 10)
+    place, serial = chance.choice(("line_1.conveyor", "line_1.robot")), chance.choice(("A1", "B2"))
+    with contextlib.suppress(ConflictError):  # two at one moment
+        reports_of(twin).report(Report("installation", place, at, data={"serial_number": serial, "maker": "M"}))

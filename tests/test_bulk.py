@@ -116,23 +116,27 @@ def killed_until_done(verb: str, data: Path, export: Path) -> int:
     """Runs it as a process, kills it after some of its steps, again and again; how often that took."""
     for attempt in range(100):
         command = [sys.executable, "-c", KILLED, verb, str(data), str(export)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        assert process.stdin is not None
-        for _ in range(random.randint(3, 9) + attempt):
-            if not process.stdout.readline():
-                break
-            process.stdin.write("\n")
-            process.stdin.flush()
-        else:
-            process.send_signal(signal.SIGKILL)
-        code = process.wait()
-        process.stdout.close()
-        process.stdin.close()
-        if code != -signal.SIGKILL:
-            assert code == 0
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                _steps(process, random.randint(3, 9) + 4 * attempt)
+            finally:
+                process.kill()
+        if process.returncode != -signal.SIGKILL:
+            assert process.returncode == 0
             return attempt
     raise AssertionError("it never came to its end")
+
+
+def _steps(process: "subprocess.Popen[str]", steps: int) -> None:
+    """Lets it do so many steps, or all if there are fewer."""
+    assert process.stdout is not None
+    assert process.stdin is not None
+    for _ in range(steps):
+        if not process.stdout.readline():
+            process.wait()
+            return
+        process.stdin.write("\n")
+        process.stdin.flush()
 
 
 def test_killed_exports_and_imports_go_on_where_they_stopped(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def import_exact(
     """
     if not can_be_exact(twin, manifest):
         raise ConflictError("only an empty twin can take over an export exactly")
-    check_files(manifest, directory, progress)
+    check_files(manifest.files, directory, progress)
     _begin(twin, manifest)
     transfer = twin.transfer
     done, total = 0, sum(_size(file) for file in manifest.files)

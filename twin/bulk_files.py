@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -78,9 +78,14 @@ def load_manifest(directory: Path, name: str = MANIFEST) -> Manifest:
 
 def save_manifest(manifest: Manifest, directory: Path, name: str = MANIFEST) -> None:
     """Writes it durably; a crash leaves the old one or this one. Raises StorageError."""
-    body = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-    with whole_file(directory / name) as path:
-        path.write_bytes(body + b"\n")
+    save_json(manifest, directory / name)
+
+
+def save_json(value: msgspec.Struct, path: Path) -> None:
+    """A struct as a file of JSON, whole or not at all. Raises StorageError."""
+    body = msgspec.json.format(msgspec.json.encode(value), indent=1)
+    with whole_file(path) as draft:
+        draft.write_bytes(body + b"\n")
 
 
 @contextlib.contextmanager
@@ -130,10 +135,10 @@ def checksum(path: Path) -> str:
         raise storage_error(error, path) from error
 
 
-def check_files(manifest: Manifest, directory: Path, progress: Progress = quiet) -> None:
+def check_files(files: Sequence[FileInfo], directory: Path, progress: Progress = quiet) -> None:
     """Raises DamagedFileError, which names every file that is missing or was altered."""
-    wrong, total, done = [], sum(file.bytes for file in manifest.files), 0
-    for file in manifest.files:
+    wrong, total, done = [], sum(file.bytes for file in files), 0
+    for file in files:
         path = directory / file.name
         if not path.is_file():
             wrong.append(f"{file.name} is missing")

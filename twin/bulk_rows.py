@@ -3,6 +3,7 @@
 Every row may say what it is (`"row": "node"`); in a file that is called like its rows (`nodes.jsonl`) it need not.
 """
 
+import sys
 from typing import Any
 
 import msgspec
@@ -144,8 +145,9 @@ def relationship_row(arrow: Relationship, source: str, target: str) -> Relations
 def signal_row(signal: Signal, node: str) -> SignalRow:
     """A signal as a row."""
     s = signal
+    name = sys.intern(s.name)  # a default is left out only where it is the very same object
     return SignalRow(
-        node, s.name, s.role, s.unit, s.data_type, s.labels, s.low, s.high, s.stepped, s.expected_interval, s.index
+        node, name, s.role, s.unit, s.data_type, s.labels, s.low, s.high, s.stepped, s.expected_interval, s.index
     )
 
 

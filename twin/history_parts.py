@@ -154,6 +154,17 @@ class Parts:
                 gone = self._unread()
             self._unlink(gone)
 
+    def copy(self, directory: Path, carry: Callable[[Path, Path], None]) -> int:
+        """Brings the parts as they are now, and their manifest, to another directory; up to which entry they go."""
+        with contextlib.ExitStack() as stack:
+            with self.lock:
+                stack.enter_context(self.reading())
+                manifest = self.manifest
+            for info in manifest.parts:
+                carry(self.directory / info.name, directory / info.name)
+        history_manifest.save(manifest, directory)
+        return manifest.applied_seq
+
     def new_name(self, kind: str, day: int) -> str:
         """A file name that was never used."""
         with self.lock:

@@ -1,6 +1,7 @@
 """Questions about the past: the projections, and on top of them the entries that they do not hold yet."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from .live import Live
 from .model import Event
 from .projector import Projector
 from .revisions import Revisions
+from .segment import copy_database
 from .state import StateColumns
 
 
@@ -100,6 +102,16 @@ class Past:
         """All readings of a UTC day that were recorded until then [ns], superseded ones too, some at a time."""
         return self._store.rows_of_day(day, known_at)
 
+    def copy_history(self, directory: Path, carry: Callable[[Path, Path], None]) -> int:
+        """Brings history's parts as they are now to another directory; the journal's entry up to which they go."""
+        return self._store.parts.copy(directory, carry)
+
+    def copy_catalog(self, path: Path) -> int:
+        """Another file with the catalog as of now; the journal's entry up to which it goes, at least."""
+        applied = self._catalog.applied_seq
+        copy_database(self._catalog.path, path)
+        return applied
+
     # Events
 
     def gone(self, after: int, page: list[Event], limit: int) -> list[Event]:
@@ -134,6 +146,11 @@ class Past:
         conditions |= {where: value for where, value in given.items() if value is not None}
         order = "DESC" if newest_first else "ASC"
         return self._catalog.events(" AND ".join(conditions), list(conditions.values()), order, limit)
+
+    def event(self, identity: str) -> Event | None:
+        """The newest row of an identity."""
+        self._projector.catch_up(self._catalog)
+        return next(iter(self._catalog.events("identity = ?", [identity], "DESC", 1)), None)
 
     def open_events(self, time: int | None, known_at: int | None) -> list[Event]:
         """Events that had begun and not ended at `time` [ns], by what was recorded until `known_at` [ns]."""

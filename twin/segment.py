@@ -46,6 +46,16 @@ def translated(path: Path) -> Iterator[None]:
         raise translate(error, path) from error
 
 
+def copy_database(source: Path, target: Path) -> None:
+    """A database as of one moment, durable, while others write it; raises StorageError."""
+    closing, uri = contextlib.closing, f"{source.resolve().as_uri()}?mode=rw"  # never makes what is not there
+    with translated(target), closing(sqlite3.connect(uri, uri=True)) as file, closing(sqlite3.connect(target)) as copy:
+        copy.execute("PRAGMA synchronous=FULL")
+        file.backup(copy)
+        # As its own file, so that nothing of it stands in a log beside it.
+        copy.execute("PRAGMA journal_mode=DELETE")
+
+
 class Segment:
     """The entries from `first` on. One thread at a time appends; any reads, over a connection of its own.
 
@@ -158,6 +168,10 @@ class Segment:
             if self._reader is None:
                 self._reader = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
             return self._reader.execute(sql, values).fetchall()
+
+    def copy(self, path: Path) -> None:
+        """Another file with what is durable now, while this one is written; raises StorageError."""
+        copy_database(self.path, path)
 
     def size(self) -> int:
         """Bytes on the disk, the write-ahead log included."""

@@ -1,6 +1,6 @@
 """What moving a twin as a whole needs: all of its readings, and a journal that takes over what another recorded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,6 +86,28 @@ class Transfer:
         """All readings of a UTC day that were recorded until then, in pieces of bounded size and in no order."""
         for rows in self._past.readings_of_day(day, known_at):
             yield Readings(rows.signal, rows.time, rows.value, rows.quality, rows.recorded)
+
+    def copy_history(self, directory: Path, carry: Callable[[Path, Path], None]) -> int:
+        """Brings history's parts as they are now to another directory; the journal's entry up to which they go."""
+        return self._past.copy_history(directory, carry)
+
+    def copy_catalog(self, path: Path) -> int:
+        """Another file with events, dead letters and revisions; the journal's entry up to which it goes."""
+        return self._past.copy_catalog(path)
+
+    def copy_journal(self, directory: Path, carry: Callable[[Path, Path], None]) -> list[Path]:
+        """Other files with all that is durable now, one a segment, in order; `carry` brings over the sealed ones."""
+        copies = []
+        segments = self._journal.segments
+        for segment in segments:
+            copy = directory / segment.path.name
+            log = segment.path.with_name(f"{segment.path.name}-wal")
+            if segment is segments[-1] or (log.exists() and log.stat().st_size):
+                segment.copy(copy)
+            else:
+                carry(segment.path, copy)
+            copies.append(copy)
+        return copies
 
     # In
 

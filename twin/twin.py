@@ -1,7 +1,6 @@
 """The twin of a plant on a data directory: what it is, what it was, and the one way to change it."""
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -43,12 +42,8 @@ from .times import NS, now_ns
 from .transfer import Transfer
 from .upkeep import Upkeep
 
-log = logging.getLogger("iotsense.twin")
-
 T = TypeVar("T")
 IDENTITY_NS = 24 * 3600 * NS
-CHECKPOINT_S = 60.0
-CHECKPOINT_READINGS = 2_000_000
 
 
 class Twin:
@@ -328,6 +323,10 @@ class Twin:
     def standing_events(self, kind: str, *, node: int | None = None, identity: str | None = None) -> list[Event]:
         """The newest event of each identity, but for those that were taken back; blocks."""
         return self._past.standing_events(kind, node, identity)
+
+    def event(self, identity: str) -> Event | None:
+        """The newest row of this identity, open or not; blocks."""
+        return self._past.event(identity)
 
     def is_stale(self, signal: int) -> bool:
         """Whether the signal has been silent for longer than its `expected_interval`."""
