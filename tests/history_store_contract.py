@@ -335,8 +335,11 @@ class HistoryStoreContract(HistoryContract):
                 took = time.monotonic() - began
                 # Had they waited for the store's answers, each would have taken a second.
                 assert took < 15 and followed.follower.position < twin.last_seq
+                followed.follower.slow_s = 0.5
+                await until(lambda: "has not answered for" in (followed.follower.refresh().error or ""), "a word of it")
                 relay.delay = 0.0
                 await followed.settled()
+                await until(lambda: followed.follower.refresh().error is None, "all is well")
                 await check(twin, store, draw, start)
 
     async def test_a_server_that_is_away_at_the_start(

@@ -1,5 +1,6 @@
 """History in PostgreSQL, against a real server."""
 
+import asyncio
 import random
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -22,7 +23,7 @@ from history_store_contract import (
 
 from iotsense.twin.batch import ReadingBatch
 from iotsense.twin.entry import EventDraft
-from iotsense.twin.errors import StoreRefusedError
+from iotsense.twin.errors import StoreError, StoreRefusedError
 from iotsense.twin.postgres_copy import moment, nanoseconds
 from iotsense.twin.postgres_schema import VERSION
 from iotsense.twin.store import HistoryStore
@@ -46,12 +47,17 @@ def make_store(
     return PostgresStore("postgresql", address)
 
 
-def query(server: PostgreSQL, store: PostgresStore, sql: str, *values: object) -> list[tuple]:
+def ask(server: PostgreSQL, store: PostgresStore, sql: str, *values: object) -> list[tuple]:
     """What somebody with psql would see."""
     database = store.address.rpartition("/")[2]
     with psycopg.connect(f"{server.url}/{database}", user="plant", password=PASSWORD, autocommit=True) as connection:
         found = connection.execute(sql.encode(), values)
         return found.fetchall() if found.description else []
+
+
+async def query(server: PostgreSQL, store: PostgresStore, sql: str, *values: object) -> list[tuple]:
+    """`ask` beside the event loop: what it waits for may be waiting for the loop."""
+    return await asyncio.to_thread(ask, server, store, sql, *values)
 
 
 class TestContract(HistoryStoreContract):
@@ -111,21 +117,21 @@ async def test_its_tables_are_for_people(twin: Twin, postgresql_server: PostgreS
         twin.record([EventDraft(at, "inspection", sensor, at + S, {"by": "Ada", "odd": "\0"})])
         await followed.settled()
         sql = "SELECT id, value, unit, quality, text FROM iotsense.readings WHERE time >= %s ORDER BY id, time"
-        assert query(postgresql_server, store, sql, moment(at)) == [
+        assert await query(postgresql_server, store, sql, moment(at)) == [
             ("line.s0", 20.5, "celsius", "good", None),
             ("line.s0", 21.5, "celsius", "bad", None),
             ("line.s0.status", 1.0, None, "good", "running"),
         ]
-        assert query(postgresql_server, store, "SELECT id, value FROM iotsense.latest ORDER BY id") == [
+        assert await query(postgresql_server, store, "SELECT id, value FROM iotsense.latest ORDER BY id") == [
             ("line.s0", 21.5),
             ("line.s0.status", 1.0),
         ]
         sql = "SELECT node_id, until - time, data->>'by' FROM iotsense.event WHERE kind = 'inspection'"
-        assert query(postgresql_server, store, sql) == [("line.s0", timedelta(seconds=1), "Ada")]
+        assert await query(postgresql_server, store, sql) == [("line.s0", timedelta(seconds=1), "Ada")]
         twin.change(lambda edit: edit.update_node(sensor, id="line.renamed"), "test")
         twin.apply(ReadingBatch.of([0], [at + 2 * S], [22.0]))
         await followed.settled()
-        assert query(postgresql_server, store, "SELECT DISTINCT id FROM iotsense.readings ORDER BY 1") == [
+        assert await query(postgresql_server, store, "SELECT DISTINCT id FROM iotsense.readings ORDER BY 1") == [
             ("line.renamed",),
             ("line.renamed.status",),
         ]
@@ -138,19 +144,22 @@ async def test_the_position_is_of_the_same_transaction(twin: Twin, postgresql_se
     async with following(twin, store) as followed:
         twin.apply(ReadingBatch.of([0], [at], [1.0]))
         await followed.settled()
-        query(
+        await query(
             postgresql_server,
             store,
             "ALTER TABLE iotsense.position ADD CONSTRAINT stop CHECK (seq <= " + str(twin.last_seq) + ")",
         )
         twin.apply(ReadingBatch.of([0, 0], [at + 1000, at], [2.0, 3.0]))
         await until(lambda: followed.status.state is StoreState.BACKOFF, "backoff")
-        assert query(postgresql_server, store, "SELECT value FROM iotsense.reading") == [(1.0,)]
-        assert query(postgresql_server, store, "SELECT count(*) FROM iotsense.reading_superseded") == [(0,)]
-        query(postgresql_server, store, "ALTER TABLE iotsense.position DROP CONSTRAINT stop")
+        assert await query(postgresql_server, store, "SELECT value FROM iotsense.reading") == [(1.0,)]
+        assert await query(postgresql_server, store, "SELECT count(*) FROM iotsense.reading_superseded") == [(0,)]
+        await query(postgresql_server, store, "ALTER TABLE iotsense.position DROP CONSTRAINT stop")
         await followed.settled()
-        assert query(postgresql_server, store, "SELECT value FROM iotsense.reading ORDER BY 1") == [(2.0,), (3.0,)]
-        assert query(postgresql_server, store, "SELECT value FROM iotsense.reading_superseded") == [(1.0,)]
+        assert await query(postgresql_server, store, "SELECT value FROM iotsense.reading ORDER BY 1") == [
+            (2.0,),
+            (3.0,),
+        ]
+        assert await query(postgresql_server, store, "SELECT value FROM iotsense.reading_superseded") == [(1.0,)]
 
 
 async def test_old_and_future_readings_find_a_place(twin: Twin, postgresql_server: PostgreSQL) -> None:
@@ -161,14 +170,34 @@ async def test_old_and_future_readings_find_a_place(twin: Twin, postgresql_serve
         twin.apply(ReadingBatch.of([0] * 4, times, [1.0, 2.0, 3.0, 4.0]))
         await followed.settled()
         assert (await store.rows(0, 0, now + 6 * DAY)).value.tolist() == [1.0, 2.0, 3.0, 4.0]
-        assert query(postgresql_server, store, "SELECT value FROM iotsense.reading_other ORDER BY 1") == [
+        assert await query(postgresql_server, store, "SELECT value FROM iotsense.reading_other ORDER BY 1") == [
             (1.0,),
             (4.0,),
         ]
         # Four days later the day that was too far away gets its partition.
         await store._writer.partitions.cover(store._connection, np.array([now + 5 * DAY]), now + 4 * DAY)
-        assert query(postgresql_server, store, "SELECT value FROM iotsense.reading_other") == [(1.0,)]
+        assert await query(postgresql_server, store, "SELECT value FROM iotsense.reading_other") == [(1.0,)]
         assert (await store.rows(0, 0, now + 6 * DAY)).value.tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
+async def test_a_long_query_is_in_nobodys_way(twin: Twin, postgresql_server: PostgreSQL) -> None:
+    """Somebody reads all partitions for hours: upkeep waits and says so, readings go on."""
+    store = make_store(postgresql_server, raw=2 * 86_400.0)
+    now = now_ns()
+    database = store.address.rpartition("/")[2]
+    twin.apply(ReadingBatch.of([0, 0], [now - DAY, now], [1.0, 2.0]))
+    async with following(twin, store) as followed:
+        await followed.settled()
+        with psycopg.connect(f"{postgresql_server.url}/{database}", user="plant", password=PASSWORD) as reader:
+            await asyncio.to_thread(reader.execute, "SELECT count(*) FROM iotsense.reading")
+            with pytest.raises(StoreError, match="lock timeout"):
+                await store.keep_house(now + 2 * DAY, 1.0)
+            followed.follower._house_at = -1e9
+            twin.apply(ReadingBatch.of([0], [now + S], [3.0]))
+            await followed.settled()
+            assert followed.status.error is None
+        await store.keep_house(now + 2 * DAY, 1.0)
+        assert (await store.rows(0, 0, now + 2 * S)).value.tolist() == [2.0, 3.0]
 
 
 ROLLED = {"1m_aggregates": 90 * 86_400.0, "1h_aggregates": 730 * 86_400.0, "1d_aggregates": 3650 * 86_400.0}
@@ -189,9 +218,9 @@ def rolled(oracle: Oracle, width: int, until: int) -> dict[tuple[int, int], tupl
     return found
 
 
-def stored_rollups(server: PostgreSQL, store: PostgresStore, tier: str) -> dict[tuple[int, int], tuple]:
+async def stored_rollups(server: PostgreSQL, store: PostgresStore, tier: str) -> dict[tuple[int, int], tuple]:
     sql = f"SELECT signal, time, count, usable, minimum, maximum, first, last, mean FROM iotsense.reading_{tier}"
-    rows = query(server, store, sql)
+    rows = await query(server, store, sql)
     return {(s, nanoseconds(t)): (*few, None if mean is None else round(mean, 6)) for s, t, *few, mean in rows}
 
 
@@ -214,7 +243,7 @@ async def test_rollups_are_what_the_readings_say_late_ones_too(
         oracle = Oracle(twin)
         for tier, width in (("1m", 60 * S), ("1h", 3600 * S), ("1d", DAY)):
             settled = (now - 120 * S) // width * width
-            assert stored_rollups(postgresql_server, store, tier) == rolled(oracle, width, settled), tier
+            assert await stored_rollups(postgresql_server, store, tier) == rolled(oracle, width, settled), tier
 
 
 async def test_readings_go_after_their_rollups_are_made(twin: Twin, postgresql_server: PostgreSQL) -> None:
@@ -227,19 +256,19 @@ async def test_readings_go_after_their_rollups_are_made(twin: Twin, postgresql_s
         await followed.settled()
         await store.keep_house(now, 20.0)
         assert (await store.rows(0, 0, now + S)).value.tolist() == [3.0, 4.0]
-        assert query(postgresql_server, store, "SELECT count(*) FROM iotsense.reading_superseded") == [(0,)]
+        assert await query(postgresql_server, store, "SELECT count(*) FROM iotsense.reading_superseded") == [(0,)]
         sql = "SELECT last FROM iotsense.reading_1h ORDER BY time"
-        assert query(postgresql_server, store, sql) == [(1.5,), (2.0,), (3.0,)]
-        tables = query(postgresql_server, store, "SELECT count(*) FROM pg_inherits")
+        assert await query(postgresql_server, store, sql) == [(1.5,), (2.0,), (3.0,)]
+        tables = await query(postgresql_server, store, "SELECT count(*) FROM pg_inherits")
         # What comes later than that is added to what the roll-ups have, and goes too.
         twin.apply(ReadingBatch.of([0], [now - 20 * DAY + 1], [9.0]))
         await followed.settled()
         await store.keep_house(now, 20.0)
         await store.keep_house(now, 20.0)
         sql = "SELECT count, minimum, maximum FROM iotsense.reading_1h ORDER BY time"
-        assert query(postgresql_server, store, sql) == [(2, 1.5, 9.0), (1, 2.0, 2.0), (1, 3.0, 3.0)]
+        assert await query(postgresql_server, store, sql) == [(2, 1.5, 9.0), (1, 2.0, 2.0), (1, 3.0, 3.0)]
         assert (await store.rows(0, 0, now + S)).value.tolist() == [3.0, 4.0]
-        assert query(postgresql_server, store, "SELECT count(*) FROM pg_inherits") == tables
+        assert await query(postgresql_server, store, "SELECT count(*) FROM pg_inherits") == tables
 
 
 async def test_tables_go_down_one_version_and_up_again(
@@ -252,11 +281,11 @@ async def test_tables_go_down_one_version_and_up_again(
             twin.apply(batch)
         await followed.settled()
         await store.keep_house(now, 20.0)
-        before = stored_rollups(postgresql_server, store, "1m")
+        before = await stored_rollups(postgresql_server, store, "1m")
     assert before and await store.downgrade() == 1
-    assert query(postgresql_server, store, "SELECT version FROM iotsense.meta") == [(1,)]
-    assert query(postgresql_server, store, "SELECT to_regclass('iotsense.reading_1m')::text") == [(None,)]
-    kept = query(postgresql_server, store, "SELECT seq > 0 FROM iotsense_backup_2.position")
+    assert await query(postgresql_server, store, "SELECT version FROM iotsense.meta") == [(1,)]
+    assert await query(postgresql_server, store, "SELECT to_regclass('iotsense.reading_1m')::text") == [(None,)]
+    kept = await query(postgresql_server, store, "SELECT seq > 0 FROM iotsense_backup_2.position")
     assert kept == [(True,)]
     with pytest.raises(StoreRefusedError, match="nothing is older than version 1"):
         await store.downgrade()
@@ -264,9 +293,9 @@ async def test_tables_go_down_one_version_and_up_again(
         await followed.settled()
         await until(lambda: followed.status.state is StoreState.RUNNING, "running")
         await store.keep_house(now, 20.0)
-        assert query(postgresql_server, store, "SELECT version FROM iotsense.meta") == [(VERSION,)]
-        assert query(postgresql_server, store, "SELECT count(*) FROM iotsense_backup_1.meta") == [(1,)]
-        assert stored_rollups(postgresql_server, store, "1m") == before
+        assert await query(postgresql_server, store, "SELECT version FROM iotsense.meta") == [(VERSION,)]
+        assert await query(postgresql_server, store, "SELECT count(*) FROM iotsense_backup_1.meta") == [(1,)]
+        assert await stored_rollups(postgresql_server, store, "1m") == before
         await check(twin, store, draw, now - DAY)
 
 
@@ -274,7 +303,7 @@ async def test_tables_of_a_newer_version_are_left_alone(twin: Twin, postgresql_s
     store = make_store(postgresql_server)
     async with following(twin, store) as followed:
         await until(lambda: followed.status.state is StoreState.RUNNING, "running")
-    query(postgresql_server, store, "UPDATE iotsense.meta SET version = 99")
+    await query(postgresql_server, store, "UPDATE iotsense.meta SET version = 99")
     async with following(twin, store) as followed:
         await until(lambda: followed.status.state is StoreState.FAILED, "failed")
         assert "version 99" in (followed.status.error or "")

@@ -12,7 +12,9 @@ from history_store_contract import until
 from neo4j_fixtures import Neo4jServer
 from service_fixtures import API, PLANT, client, document, process, run_cli, service, write_plant
 
-from iotsense.twin.store_config import storage_of, store_address
+from iotsense.twin.store_config import history_store, storage_of, store_address
+from iotsense.twin.store_influx import InfluxStore
+from iotsense.twin.store_postgres import PostgresStore
 from iotsense.twin.times import now_ns
 from iotsense.twin.twin import StoreOptions, Twin
 
@@ -44,6 +46,44 @@ def test_the_address_of_the_specification() -> None:
     assert storage.retention["1h_aggregates"] == 2 * 365 * 86_400 and storage.journal.budget == 10_000_000_000
 
 
+@pytest.mark.parametrize(
+    ("section", "address", "username", "secret"),
+    [
+        ({"type": "postgresql", "host": "db"}, "db:5432/iotsense", "ada", "p"),
+        ({"type": "postgresql", "url": "postgresql://eve@db:6000/plant"}, "db:6000/plant", "ada", "p"),
+        ({"type": "postgresql", "host": "db", "username": "bob", "password": "${P}"}, "db:5432/iotsense", "bob", "own"),
+        ({"type": "influxdb", "url": "https://influx"}, "influx:8086/iotsense", None, "t"),
+        ({"type": "influxdb", "host": "influx", "database": "b", "token": "${P}"}, "influx:8086/b", None, "own"),
+    ],
+)
+def test_what_is_left_out_comes_from_the_environment(
+    section: dict, address: str, username: str | None, secret: str
+) -> None:
+    variables = {"USERNAME": "ada", "PASSWORD": "p", "TOKEN": "t"}
+    env = {f"IOTSENSE_STORAGE_{name}": value for name, value in variables.items()} | {"P": "own"}
+    storage = storage_of({"iotsense": {"storage": section}})
+    store = history_store(storage, env)
+    assert store.address == store_address(storage) == address
+    if isinstance(store, PostgresStore):
+        assert (store._address.username, store._address.password()) == (username, secret)
+    else:
+        assert isinstance(store, InfluxStore) and store._address.token() == secret
+        assert store._address.url.startswith("https:") == section.get("url", "").startswith("https:")
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"type": "influxdb", "url": "postgresql://db/x"}, "begins with http://"),
+        ({"type": "postgresql", "host": "db", "journal": {"budget": "10"}}, "such as 512MB"),
+        ({"type": "postgresql"}, "needs a `host` or a `url`"),
+    ],
+)
+def test_what_cannot_be_is_told(section: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        storage_of({"iotsense": {"storage": section}})
+
+
 @pytest.mark.needs("postgresql")
 async def test_it_follows_what_is_applied(
     tmp_path: Path, postgresql_server: PostgreSQL, monkeypatch: pytest.MonkeyPatch
@@ -66,11 +106,7 @@ async def test_it_follows_what_is_applied(
         await until(lambda: running.context.stores()[0].position >= wanted, "the store's position")
         await until(lambda: str(status.state) == "running", "running")
         url = f"{postgresql_server.url}/{database}"
-        with psycopg.connect(url, user="plant", password=PASSWORD) as connection:
-            found = connection.execute(
-                "SELECT id, value, unit, text FROM iotsense.readings WHERE name <> 'health' ORDER BY id"
-            ).fetchall()
-        assert found == [
+        assert await asyncio.to_thread(_readings, url) == [
             ("line_1.conveyor.c_speed", 1.5, "m/s", None),
             ("line_1.conveyor.c_status", 1.0, None, "running"),
         ]
@@ -81,6 +117,7 @@ async def test_it_follows_what_is_applied(
         assert told["type"] == "timescaledb" and told["state"] == "running" and told["written"] > 1
         budget = report["storage"]["journal_budget"]
         assert budget["budget_bytes"] == 10_000_000_000 and budget["when_full"] == "drop_oldest"
+        assert "iotsense_journal_budget_left_bytes " in (await http.get("/metrics")).text
         assert 0 < budget["left_bytes"] <= budget["budget_bytes"]
         # Taken out of the definition, it is gone, and holds nothing.
         running.twin.change(lambda edit: edit.set_definition({}), "test")
@@ -88,6 +125,12 @@ async def test_it_follows_what_is_applied(
         await until(lambda: running.twin.budget.report() is None, "no budget")
         report = (await http.get("/health")).json()
         assert report["stores"] == [] and report["storage"]["journal_budget"] is None
+
+
+def _readings(url: str) -> list[tuple]:
+    with psycopg.connect(url, user="plant", password=PASSWORD) as connection:
+        sql = "SELECT id, value, unit, text FROM iotsense.readings WHERE name <> 'health' ORDER BY id"
+        return connection.execute(sql).fetchall()
 
 
 async def test_a_secret_that_is_missing_is_told(tmp_path: Path) -> None:

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .durations import parse_duration
 from .postgres_copy import moment, nanoseconds
+from .postgres_partitions import DAY_NS
 from .postgres_write import PostgresWriter
 from .times import NS
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     Connection = AsyncConnection[tuple[Any, ...]]
 
 SETTLE_NS = 120 * NS
+_PATIENCE = "SET LOCAL lock_timeout = '5s'"
 _FIRST_STEP_S = 600
 _LONGEST_STEP_S = 30 * 86_400
 _QUICK_S, _SLOW_S = 0.2, 1.0
@@ -125,10 +129,22 @@ class Rollups:
     async def keep_house(self, now: int, seconds: float) -> None:
         """Makes what is due, for some `seconds` at most; then forgets what is too old."""
         began = time.monotonic()
+        await self._prepare(now)
         await self._make_again()
         while time.monotonic() - began < seconds and await self._step(now):
             pass
         await self._forget(now)
+
+    async def _prepare(self, now: int) -> None:
+        """Tomorrow's partition, so that no reading has to wait until a long query lets it be made."""
+        async with self._connection.transaction():
+            await self._connection.execute(_PATIENCE)
+            made = self._writer.partitions.made()
+            try:
+                await self._writer.partitions.cover(self._connection, np.array([now, now + DAY_NS]), now)
+            except BaseException:
+                self._writer.partitions.made(made)
+                raise
 
     # Making
 
@@ -214,9 +230,10 @@ class Rollups:
                 await self._drop_readings(max(_floor(cutoff, timedelta(days=1)), self._raw_from))
 
     async def _drop_readings(self, before: datetime) -> None:
-        """Part of the caller's transaction."""
+        """Part of the caller's transaction; a partition can be dropped when nobody reads it."""
         if before.year == 1:
             return
+        await self._connection.execute(_PATIENCE)
         made = self._writer.partitions.made()
         try:
             await self._writer.partitions.drop_before(self._connection, nanoseconds(before))

@@ -30,6 +30,7 @@ GATHER_S = 0.5
 HOUSE_S = 60.0
 RECORD_S = 1.0
 REFUSED_S = 60.0
+SLOW_S = 15.0
 _MANY_ENTRIES = 10_000
 
 
@@ -46,6 +47,8 @@ class StoreFollower:
         self._written = 0
         self._recorded = (0, 0.0)
         self._house_at = 0.0
+        self._asked_at: float | None = None
+        self.slow_s = SLOW_S
 
     async def run(self) -> None:
         """Follows until cancelled."""
@@ -59,8 +62,11 @@ class StoreFollower:
             await self._close()
 
     def refresh(self) -> StoreStatus:
-        """The status with how far behind it is now."""
+        """The status with how far behind it is now, and for how long the server has been silent."""
         self.status.moved(self.position, self._twin.last_seq)
+        silent = time.monotonic() - self._asked_at if self._asked_at is not None else 0.0
+        if silent > self.slow_s and self.status.healthy:
+            self.status.error = f"it has not answered for {silent:.0f} s"
         return self.status
 
     async def caught_up(self, seq: int, tell: Callable[[str, int, int], None]) -> None:
@@ -108,16 +114,28 @@ class StoreFollower:
         """One chunk; whether it was full, so that there is more."""
         chunk = await self._next_chunk()
         if chunk is not None and (not chunk.empty or chunk.seq - self._written > _MANY_ENTRIES):
-            await self.store.write(chunk)
+            self._asked_at = time.monotonic()
+            try:
+                await self.store.write(chunk)
+            finally:
+                self._asked_at = None
             self._written = chunk.seq
             self.status.written += len(chunk)
         if chunk is not None:
             self.position = chunk.seq
         await self._record_position()
         if time.monotonic() - self._house_at > HOUSE_S:
-            await self.store.keep_house(now_ns(), 1.0)
-            self._house_at = time.monotonic()
+            await self._keep_house()
         return chunk is not None and len(chunk) >= CHUNK_ROWS
+
+    async def _keep_house(self) -> None:
+        """Somebody's long query may be in the way of upkeep: that is told, and tried again later; readings go on."""
+        self._house_at = time.monotonic()
+        try:
+            await self.store.keep_house(now_ns(), 1.0)
+            self.status.notes = []
+        except StoreError as error:
+            self.status.notes = [f"upkeep waits: {error}"]
 
     async def _rest(self) -> None:
         """Lets a chunk gather, then waits for an entry, or for the house."""
