@@ -13,6 +13,7 @@ from .cli_graph import graph
 from .cli_ingest import dead_letters, load
 from .cli_migrate import downgrade, migrate
 from .cli_plant import events, history, state, status, twins
+from .cli_replay import replay
 from .cli_reports import amend, asset, assets, load_events, report, retract
 from .cli_run import demo, run
 from .cli_scenario import scenario
@@ -45,7 +46,7 @@ for command in (report, amend, retract, load_events, asset, assets):
     cli.add_command(command)
 for command in (migrate, downgrade):
     cli.add_command(command)
-for command in (status, twins, state, history, events, sources, storage, stores, repair, graph, scenario):
+for command in (status, twins, state, history, events, sources, storage, stores, repair, graph, scenario, replay):
     cli.add_command(command)
 
 

@@ -19,6 +19,7 @@ from .client_graph import AsyncGraphQuestions, GraphQuestions
 from .client_history import Histories, Moment, moment, series_of
 from .client_moment import Instant, at
 from .client_outbox import MAX_DOCUMENTS, Outbox
+from .client_replay import ReplayOptions, frame_of, replay_query
 from .client_reports import ReportCalls
 from .client_scenarios import AsyncScenarios, Scenarios
 from .client_telemetry import CLOSE_S, AsyncTelemetry, Telemetry
@@ -197,6 +198,17 @@ class IoTSense(ReportCalls[Json]):
         given = [Path(path) for path in paths]
         return dict(msgspec.to_builtins(import_from(self._http, given, by_id=by_id, strict=strict)))
 
+    def replay(self, start: Moment, end: Moment | None = None, **options: Unpack[ReplayOptions]) -> Iterator[Json]:
+        """A stretch of the past as frames, at its speed; each holds what changed since the one before."""
+        try:
+            with self._http.stream("GET", f"{API}/replay", params=replay_query(start, end, options)) as response:
+                if not response.is_success:
+                    response.read()
+                    _answer(response)
+                yield from (frame for line in response.iter_lines() if (frame := frame_of(line)) is not None)
+        except httpx.HTTPError as error:
+            raise _unreachable(error, self._http.base_url) from error
+
     def health(self) -> Json:
         """How the service and its parts are."""
         return dict(self._get("/health", prefix=""))
@@ -329,6 +341,21 @@ class AsyncIoTSense(ReportCalls[Awaitable[Json]]):
                 after = page["events"][-1]["seq"]
             elif not follow:
                 return
+
+    async def replay(
+        self, start: Moment, end: Moment | None = None, **options: Unpack[ReplayOptions]
+    ) -> AsyncIterator[Json]:
+        """As `IoTSense.replay`."""
+        try:
+            async with self._http.stream("GET", f"{API}/replay", params=replay_query(start, end, options)) as response:
+                if not response.is_success:
+                    await response.aread()
+                    _answer(response)
+                async for line in response.aiter_lines():
+                    if (frame := frame_of(line)) is not None:
+                        yield frame
+        except httpx.HTTPError as error:
+            raise _unreachable(error, self._http.base_url) from error
 
     async def health(self) -> Json:
         """As `IoTSense.health`."""

@@ -75,6 +75,22 @@ class Connection:
             return response.json() if is_json else response.text
         raise error_of(response.status_code, response.json() if is_json else None)
 
+    async def stream(self, path: str, **request: Any) -> AsyncIterator[str]:
+        """The lines of text that a GET answers with, as they come."""
+        import httpx
+
+        from .rest.problem import error_of
+
+        try:
+            async with self.http.stream("GET", API + path, timeout=None, **request) as response:
+                if not response.is_success:
+                    body = await response.aread()
+                    raise error_of(response.status_code, json.loads(body) if body.startswith(b"{") else None)
+                async for text in response.aiter_lines():
+                    yield text
+        except httpx.HTTPError as error:
+            raise SourceError(f"no service answers at {self.http.base_url}: {error}") from error
+
     async def lines(self, path: str, **request: Any) -> AsyncIterator[Any]:
         """The JSON lines that a POST answers with, as they come; raises the problem that one of them tells."""
         import httpx

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ..ingest.source_state import SourceStatus
 from ..twin.errors import InvalidValueError
+from ..twin.replay import Players
 from ..twin.twin import Twin
 
 # What one operation may make us build: beyond it the answer is a page that nobody reads and the plant waits for it.
@@ -26,6 +27,8 @@ class Context(Protocol):
     def started(self) -> int: ...
     @property
     def version(self) -> str: ...
+    @property
+    def players(self) -> Players: ...
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from ..twin.twin import Twin
 from .context import Budget, Request
 from .event_type import Event
 from .field import field, subscription
+from .replay_subscription import ReplaySubscription
 from .scalars import Long, NumberColumn, TextColumn, TimeColumn, ValueColumn, numbers, times
 from .signal_type import Signal
 from .view import View
@@ -55,7 +56,7 @@ class StateBatch:
 
 
 @strawberry.type
-class Subscription:
+class Subscription(ReplaySubscription):
     @subscription
     async def state(
         self,

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..twin.replay import Players
 from ..twin.store_status import StoreStatus
 from ..twin.times import now_ns
 from ..twin.twin import Twin
@@ -51,3 +52,4 @@ class Context:
     instance: str = field(default_factory=lambda: secrets.token_hex(4))
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     layouts: Layouts = field(default_factory=Layouts)
+    players: Players = field(default_factory=Players)

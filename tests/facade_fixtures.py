@@ -23,6 +23,7 @@ from iotsense.twin.batch import ReadingBatch
 from iotsense.twin.entry import EventDraft
 from iotsense.twin.graph_edit import GraphEdit
 from iotsense.twin.model import DataType, Level
+from iotsense.twin.replay import Players
 from iotsense.twin.times import now_ns
 from iotsense.twin.twin import Twin
 
@@ -45,6 +46,7 @@ class Context:
     version: str = "0.test"
     started: int = field(default_factory=now_ns)
     sources: Callable[[], Mapping[str, SourceStatus]] = lambda: {"mqtt": running_source()}
+    players: Players = field(default_factory=Players)
 
 
 def build(edit: GraphEdit) -> None:

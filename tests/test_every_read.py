@@ -76,7 +76,7 @@ REST: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
     "rows": [({}, {})],
 }
 NO_READS = {
-    "scenarios", "scenario", "export_file", "export_job", "import_errors", "import_job", "dead_letters",
+    "scenarios", "scenario", "replay", "export_file", "export_job", "import_errors", "import_job", "dead_letters",
     "backup_file", "backup_job", "stores", "drift",
     "health", "livez", "readyz", "metrics", "sources", "problem_page", "openapi_document",
     "storage",
@@ -231,7 +231,9 @@ SDK: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
 SCENARIO_CALLS = {f"scenarios.{call}" for call in ("all", "get", "fork", "override", "replay", "remove")}
 REPORTING = {"report", "amend", "retract"}
 NO_READ_CALLS = (
-    {"close", "aclose", "flush", "health", "bulk_export", "bulk_import", "backup"} | SCENARIO_CALLS | REPORTING
+    {"close", "aclose", "flush", "health", "bulk_export", "bulk_import", "backup", "replay"}
+    | SCENARIO_CALLS
+    | REPORTING
 )
 
 
@@ -324,7 +326,7 @@ NO_READ_VERBS = {
     "version", "run", "demo", "init", "validate", "plan", "apply", "schema", "load", "status", "sources",
     "dead-letters list", "dead-letters replay", "dead-letters purge", "bulk export", "bulk import", "backup", "restore",
     "stores", "repair", "report", "amend", "retract", "load-events",
-    "scenario list", "scenario show", "scenario fork", "scenario set", "scenario remove",
+    "scenario list", "scenario show", "scenario fork", "scenario set", "scenario remove", "replay",
     "storage",
 }  # fmt: skip
 

@@ -56,7 +56,6 @@ def _sections(project: Project) -> Iterator[str]:
         ("digital_twins: simulation", simulated, "twin"),
         ("twin_operations: sync", int(operations.sync is not None), "setting"),
         ("twin_operations: simulation", len(operations.simulation), "what-if"),
-        ("twin_operations: replay", int(operations.replay is not None), "setting"),
         ("edge_computing", len(project.edge_computing.nodes), "node"),
         ("oee_tracking", len(project.oee_tracking.equipment), "machine"),
         ("oee_tracking: dashboards", len(project.oee_tracking.dashboards), "dashboard"),
