@@ -331,9 +331,9 @@ async def test_state_can_be_had_as_objects_too(server: Server, twin: Twin) -> No
 async def test_many_changes_in_a_tick_make_one_batch_with_the_latest_values(server: Server, twin: Twin) -> None:
     async with subscribed(server, STATE, nodes=["line_1.conveyor"], hz=2) as following:
         await following()
+        begin = time.monotonic()
         for i in range(200):
             put(twin, "line_1.conveyor.speed", float(i))
-        begin = time.monotonic()
         values = []
         while not values or values[-1] != [199.0]:
             values.append((await following())["data"]["state"]["columns"]["value"])

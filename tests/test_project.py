@@ -527,7 +527,7 @@ def test_each_section_without_an_engine_says_so_in_one_line() -> None:
         "protocol opcua (2 connections)", "protocol modbus (1 connection)", "parser protobuf (1 topic)", "type ml",
         "type correlation_break", "type control_chart", "predictive_maintenance (3 models)",
         "maintenance_actions (2 triggers)", "twin_operations: sync", "twin_operations: simulation",
-        "twin_operations: replay", "edge_computing (1 node)", "oee_tracking (1 machine)",
+        "edge_computing (1 node)", "oee_tracking (1 machine)",
         "iotsense.alerts",
     ):  # fmt: skip
         assert words in told
