@@ -59,7 +59,7 @@ def in_order_of_recording(paths: Sequence[Path], after: int, scratch: Path) -> I
     names = ", ".join(f"'{quoted(path)}'" for path in paths)
     source = f"read_parquet([{names}], file_row_number=true)"
     with database(scratch) as connection:
-        bounds = _bounds(connection, source, after)
+        bounds = bounds_of_recording(connection, source, after)
         for low, high in zip([after, *bounds], bounds, strict=False):
             found = connection.execute(
                 f"SELECT {_COLUMNS} FROM {source} WHERE recorded > ? AND recorded <= ?"
@@ -69,7 +69,7 @@ def in_order_of_recording(paths: Sequence[Path], after: int, scratch: Path) -> I
             yield readings_of(found)
 
 
-def _bounds(connection: duckdb.DuckDBPyConnection, source: str, after: int) -> list[int]:
+def bounds_of_recording(connection: duckdb.DuckDBPyConnection, source: str, after: int) -> list[int]:
     """Instants between which there are about WINDOW_ROWS readings."""
     row = connection.execute(f"SELECT count(*), max(recorded) FROM {source} WHERE recorded > ?", [after]).fetchone()
     count, last = row or (0, None)

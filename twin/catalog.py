@@ -109,6 +109,8 @@ class Catalog:
                 self._resolve(entry.value)
 
     def _add_events(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
         last = self._last_number()
         if events[0].seq > last + 1:
             # The journal no longer had them when this file was made anew from it.

@@ -15,6 +15,7 @@ from .batch import ReadingBatch
 from .catalog import Catalog
 from .collector import collector_paused
 from .counts import Counts, SourceCounts
+from .data_format import bring_up_to_date
 from .directory import DataDirectory
 from .entry import DeadLetter, Entry, EntryKind, EventDraft, Resolution
 from .errors import StorageError
@@ -53,6 +54,7 @@ class Twin:
     """
 
     def __init__(self, directory: DataDirectory, options: StoreOptions) -> None:
+        bring_up_to_date(directory)
         self._directory = directory
         self._live = Live()
         self._structure = threading.Lock()
