@@ -108,7 +108,7 @@ async def _paths(connection: "Connection", asked: dict[str, Any], as_json: bool)
         return
     rows = [[len(path["relationships"]), path["cost"], " → ".join(path["nodes"])] for path in found["paths"]]
     table(["hops", "weight", "nodes"], rows)
-    _tell(found["notes"])
+    _tell(found["notes"] if rows else [f"there is no way from {found['from']} to {found['to']}", *found["notes"]])
 
 
 @graph.command()

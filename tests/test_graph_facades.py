@@ -259,6 +259,7 @@ def test_the_command_line_shows_tables(running: Process) -> None:
 
     assert "line_1.belt feeds_into line_1.capper (4.0 s)" in shown("downstream", "filler")
     assert "line_1.belt → line_1.capper → line_1.packer_1" in shown("paths", "belt", "packer_1")
+    assert "- there is no way from line_1.capper to line_1.filler" in shown("paths", "capper", "filler")
     assert "4.5 kW" in shown("rollup", "line_1", "power")
     impact = shown("impact", "filler")
     assert "runs empty" in impact
