@@ -12,6 +12,7 @@ import logging
 import time
 from bisect import insort
 from collections import defaultdict
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 
 from ..twin.batch import ReadingBatch
 from ..twin.changes import StructureChange
-from ..twin.computed import Formula, Held, add_computed_signals, is_complete
+from ..twin.computed import Evaluation, Formula, add_computed_signals, is_complete
+from ..twin.computed_inputs import Held
 from ..twin.entry import EntryKind
 from ..twin.errors import DamagedFileError, OverloadedError, StorageError
 from ..twin.graph import Graph
@@ -28,8 +30,8 @@ from ..twin.model import DataType
 from ..twin.state import NEVER
 from ..twin.twin import Twin
 from .formulas import Formulas
-from .recalculation import EARLIEST, LATEST, Recalculation, Span, joined
-from .tracks import Told, Track
+from .recalculation import EARLIEST, Recalculation, Span, joined
+from .tracks import LATEST, Told, Track
 from .worker import to_the_end
 
 log = logging.getLogger("iotsense.analytics")
@@ -258,24 +260,35 @@ class Computation:
         """Time and result of each instant near the present that is touched, and whether it differs from before."""
         tracks, output = {one: self._tracks[one] for one in formula.signals}, self._tracks[formula.signal]
         low = max(self._formulas.since, output.complete_from, *(track.complete_from for track in tracks.values()))
-        instants: set[int] = set()
         old: defaultdict[int, list[int]] = defaultdict(list)
+        stretches: list[tuple[int, int]] = []
         for signal, times in touched.items():
             for at in times:
                 if at < low:
                     old[signal].append(at)
                 else:
-                    instants.add(at)
-                    end = tracks[signal].after(at)
-                    for track in tracks.values():
-                        instants.update(track.between(at, end))
+                    stretches.append((at, tracks[signal].after(at)))
         self._note(formula.signal, old, entry)
         found: list[tuple[int, Held, bool]] = []
-        for at in sorted(instants):
-            result = formula.evaluate(lambda one, at=at: self._told(one, tracks[one].at(at)))  # type: ignore[misc]
-            if result is not None:
+        for start, end in _joined(stretches):
+            for at, result in self._stretch(formula, tracks, start, end):
                 found.append((at, result, output.put(at, result.value, result.quality)))
         return found
+
+    def _stretch(self, formula: Formula, tracks: dict[int, Track], start: int, end: int) -> Iterator[tuple[int, Held]]:
+        """The results at all instants from `start` until before `end`, all of them in memory."""
+        evaluation = Evaluation(formula)
+        news: defaultdict[int, list[tuple[int, float, int]]] = defaultdict(list)
+        for signal, track in tracks.items():
+            evaluation.take(signal, self._told(signal, track.before(start)))
+            for at, value, quality in track.rows(start, end):
+                news[at].append((signal, value, quality))
+        for at in sorted(news):
+            for signal, value, quality in news[at]:
+                evaluation.take(signal, self._held(signal, value, quality))
+            result = evaluation.result()
+            if result is not None:
+                yield at, result
 
     def _note(self, signal: int, old: dict[int, list[int]], entry: int) -> None:
         """Spans of the past for late readings: one for those that are near each other."""
@@ -338,3 +351,14 @@ class Computation:
         if behind > POSITION_ENTRIES or (behind > 1 and time.monotonic() - self._recorded_at > POSITION_S):
             self._recorded_position, self._recorded_at = self._safe(), time.monotonic()
             self.twin.record(position=(self.name, self._recorded_position))
+
+
+def _joined(stretches: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Stretches [start, end) that touch each other as one, in order."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(stretches):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined

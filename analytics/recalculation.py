@@ -1,22 +1,24 @@
 """Computing stored instants anew, page by page: where late data, or another formula, made them wrong."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..twin.batch import ReadingBatch
-from ..twin.computed import Formula, Held
+from ..twin.computed import Evaluation, Formula
+from ..twin.computed_inputs import Held
 from ..twin.state import NEVER
 from ..twin.times import NS
 from ..twin.twin import Twin
 from .formulas import Formulas
+from .tracks import LATEST
 
 FIRST_NS = 60 * NS
 FEW_ROWS, MANY_ROWS = 4_000, 40_000
-LATEST = (1 << 63) - 1
+
 # Further back than any reading, and yet with room for arithmetic.
 EARLIEST = -(1 << 61)
 
@@ -38,7 +40,7 @@ class Span:
     until: int
     entry: int
     width: int = FIRST_NS
-    held: dict[int, Held | None] | None = field(default=None)
+    evaluation: Evaluation | None = None
 
     @property
     def done(self) -> bool:
@@ -74,10 +76,11 @@ class Recalculation:
             span.start = LATEST
             return _readings(span.signal, []), _readings(span.signal, [])
         columns = {one: self._column(one, span.start, end) for one in formula.signals}
-        held = span.held if span.held is not None and formula.signals == tuple(span.held) else self._held(formula, span)
-        found = self._compute(formula, columns, held)
+        if span.evaluation is None or span.evaluation.formula != formula:
+            span.evaluation = self._evaluation(formula, span.start)
+        found = self._compute(span.evaluation, columns)
         news = self._differing(span, end, found)
-        self._move_on(span, end, columns, held)
+        self._move_on(span, end, columns)
         return _readings(span.signal, found), _readings(span.signal, news)
 
     def _newest(self, signal: int) -> int:
@@ -97,32 +100,28 @@ class Recalculation:
         rows = self._twin.history(signal, start, end)
         return Column(rows.time, rows.value, rows.quality)
 
-    def _held(self, formula: Formula, span: Span) -> dict[int, Held | None]:
-        """What the inputs hold just before the span."""
+    def _evaluation(self, formula: Formula, start: int) -> Evaluation:
+        """The formula with what its inputs hold just before `start`."""
+        evaluation = Evaluation(formula)
         signals = np.array(formula.signals, dtype=np.int32)
-        if span.start <= EARLIEST or not len(signals):
-            return dict.fromkeys(formula.signals)
-        then = self._twin.as_of(time=span.start - 1).snapshot(signals)
-        rows = zip(formula.signals, then.time.tolist(), then.value.tolist(), then.quality.tolist(), strict=True)
-        return {
-            one: None if time == NEVER else self._to_held(one, value, quality) for one, time, value, quality in rows
-        }
+        if start > EARLIEST and len(signals):
+            then = self._twin.as_of(time=start - 1).snapshot(signals)
+            for row, signal in enumerate(formula.signals):
+                if (held := then.reading(row)) is not None:
+                    evaluation.take(signal, self._to_held(signal, held.value, held.quality))
+        return evaluation
 
-    def _compute(
-        self, formula: Formula, columns: dict[int, Column], held: dict[int, Held | None]
-    ) -> list[tuple[int, Held]]:
-        """Time and result of each instant of the page; `held` ends as it is behind the page."""
-        if not columns:
-            return []
+    def _compute(self, evaluation: Evaluation, columns: dict[int, Column]) -> list[tuple[int, Held]]:
+        """Time and result of each instant of the page."""
         news: dict[int, list[tuple[int, float, int]]] = {}
         for signal, column in columns.items():
             for time, value, quality in zip(*(each.tolist() for each in column), strict=True):
                 news.setdefault(time, []).append((signal, value, quality))
         found: list[tuple[int, Held]] = []
         for time in sorted(news):
-            held |= {signal: self._to_held(signal, value, quality) for signal, value, quality in news[time]}
-            result = formula.evaluate(held.__getitem__)
-            if result is not None:
+            for signal, value, quality in news[time]:
+                evaluation.take(signal, self._to_held(signal, value, quality))
+            if (result := evaluation.result()) is not None:
                 found.append((time, result))
         return found
 
@@ -136,7 +135,7 @@ class Recalculation:
         }
         return [(time, one) for time, one in found if known.get(time) != (repr(one.value), one.quality)]
 
-    def _move_on(self, span: Span, end: int, columns: dict[int, Column], held: dict[int, Held | None]) -> None:
+    def _move_on(self, span: Span, end: int, columns: dict[int, Column]) -> None:
         rows = sum(len(column.time) for column in columns.values())
         span.width = span.width * 8 if rows < FEW_ROWS else span.width // 4 if rows > MANY_ROWS else span.width
         if span.touched:
@@ -145,7 +144,7 @@ class Recalculation:
                 del span.touched[signal]
             if not span.touched:
                 span.until = end - 1
-        span.start, span.held = end, held
+        span.start = end
 
 
 def _readings(signal: int, found: list[tuple[int, Held]]) -> ReadingBatch:
@@ -170,7 +169,7 @@ def joined(spans: list[Span], apart: int) -> list[Span]:
             continue
         known.entry = min(known.entry, span.entry)
         known.until = max(known.until, span.until)
-        known.held = None
+        known.evaluation = None
         known.touched = _later(known.touched, span.touched) if known.touched and span.touched else {}
     return found
 

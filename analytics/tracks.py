@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ..twin.state import NEVER, Reading
 
 KEPT = 256
+LATEST = (1 << 63) - 1
 
 
 class Told(NamedTuple):
@@ -44,20 +45,23 @@ class Track:
         self._qualities.insert(at, quality)
         return True
 
-    def at(self, time: int) -> Told | None:
-        """What it holds at `time`; None if nothing yet."""
-        at = bisect_right(self._times, time) - 1
+    def before(self, time: int) -> Told | None:
+        """What it holds just before `time`; None if nothing yet."""
+        at = bisect_left(self._times, time) - 1
         return Told(self._values[at], self._qualities[at]) if at >= 0 else None
 
-    def after(self, time: int) -> int | None:
-        """The time of the next reading behind `time`."""
+    def after(self, time: int) -> int:
+        """The time of the next reading behind `time`; the end of all times if there is none."""
         at = bisect_right(self._times, time)
-        return self._times[at] if at < len(self._times) else None
+        return self._times[at] if at < len(self._times) else LATEST
 
-    def between(self, start: int, end: int | None) -> "array[int]":
-        """The times behind `start`, and before `end` if that is given."""
-        first = bisect_right(self._times, start)
-        return self._times[first:] if end is None else self._times[first : bisect_left(self._times, end)]
+    def rows(self, start: int, end: int) -> list[tuple[int, float, int]]:
+        """Time, value and quality of the readings from `start` until before `end`."""
+        first, last = bisect_left(self._times, start), bisect_left(self._times, end)
+        if first >= last:
+            return []
+        columns = (self._times[first:last], self._values[first:last], self._qualities[first:last])
+        return list(zip(*columns, strict=True))
 
     def trim(self) -> None:
         """Forgets old readings if there are many."""

@@ -4,29 +4,22 @@ Definitions stand in the property `computed` of components and lines, and in com
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .component_types import TypeLibrary
-from .computed_inputs import Input, members, named
+from .computed_inputs import Group, Held, Input, members, named
 from .errors import InvalidValueError, IoTSenseError
 from .expression_values import number
 from .graph import HEALTH, Graph
 from .graph_edit import GraphEdit
 from .model import DataType, Level, Node, Quality, Role, Signal
-from .rollups import FUNCTIONS, ComputedExpression, Rollup, compile_computed, split_rollups
+from .rollups import ComputedExpression, Rollup, compile_computed, split_rollups
 from .units import Affine, conversion, parse_unit
 
 COMPUTED = "computed"
 Json = dict[str, Any]
-
-
-class Held(NamedTuple):
-    """What a signal holds at some instant: a number, or a text or a boolean, or None if that is not known."""
-
-    value: Any
-    quality: int
 
 
 class Definition(NamedTuple):
@@ -60,26 +53,45 @@ class Formula:
         every = [*self.inputs.values(), *(one for group in self.rolled_up.values() for one in group)]
         return tuple(dict.fromkeys(one.signal for one in every))
 
-    def evaluate(self, held: Callable[[int], Held | None]) -> Held | None:
-        """Value and quality from what its inputs hold; None while what it needs has not spoken yet.
 
-        The quality is that of the worst input. An input that is unusable (bad, or NaN) is unknown, and so is what
-        depends on it; a roll-up leaves it out and is uncertain for it.
-        """
-        namespace: dict[str, Any] = dict(self.constants)
-        qualities: list[int] = []
-        silent = False
-        for name, one in self.inputs.items():
-            found = held(one.signal)
-            silent |= found is None
-            qualities += [found.quality] if found else []
-            namespace[name] = one.value_of(found)
-        for name, group in self.rolled_up.items():
-            told = [(found, one) for one in group if (found := held(one.signal)) is not None]
-            silent |= not told
-            qualities += [max(found.quality, int(Quality.UNCERTAIN)) for found, _ in told]
-            usable = [value for found, one in told if (value := one.value_of(found)) is not None]
-            namespace[name] = FUNCTIONS[self.expression.rollups[name].function](usable) if usable else None
+class Evaluation:
+    """A formula with what its inputs hold at some instant; `take` moves it on, `result` tells its value.
+
+    The quality is that of the worst input. An input that is unusable (bad, or NaN) is unknown, and so is what depends
+    on it; a roll-up leaves it out and is uncertain for it.
+    """
+
+    def __init__(self, formula: Formula) -> None:
+        self.formula = formula
+        self._held: dict[str, Held | None] = dict.fromkeys(formula.inputs)
+        self._names: dict[int, list[str]] = {}
+        self._places: dict[int, list[tuple[Group, int]]] = {}
+        self._groups: dict[str, Group] = {}
+        for name, one in formula.inputs.items():
+            self._names.setdefault(one.signal, []).append(name)
+        for name, members_of in formula.rolled_up.items():
+            group = self._groups[name] = Group(formula.expression.rollups[name].function, members_of)
+            for place, one in enumerate(members_of):
+                self._places.setdefault(one.signal, []).append((group, place))
+
+    def take(self, signal: int, held: Held | None) -> None:
+        """What a signal holds from now on; None if it has not spoken."""
+        for name in self._names.get(signal, ()):
+            self._held[name] = held
+        for group, place in self._places.get(signal, ()):
+            group.take(place, held)
+
+    def result(self) -> Held | None:
+        """Value and quality; None while what it needs has not spoken yet."""
+        namespace: dict[str, Any] = dict(self.formula.constants)
+        qualities = [held.quality for held in self._held.values() if held is not None]
+        silent = len(qualities) < len(self._held)
+        for name, held in self._held.items():
+            namespace[name] = self.formula.inputs[name].value_of(held)
+        for name, group in self._groups.items():
+            namespace[name], quality = group.value()
+            silent |= quality is None
+            qualities += [] if quality is None else [quality]
         value = self._value(namespace)
         if math.isfinite(value):
             return Held(value, min(qualities, default=int(Quality.GOOD)))
@@ -87,8 +99,8 @@ class Formula:
 
     def _value(self, namespace: Mapping[str, Any]) -> float:
         try:
-            value = self.expression.expression.evaluate(namespace)
-            return math.nan if value is None else self.convert(float(number(value)))
+            value = self.formula.expression.expression.evaluate(namespace)
+            return math.nan if value is None else self.formula.convert(float(number(value)))
         except IoTSenseError:
             return math.nan  # a division by zero, a root of a negative number
 

@@ -1,20 +1,27 @@
 """What the names and roll-ups of a computed signal's expression stand for: signals, and parameters."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from .component_types import TypeLibrary
 from .errors import InvalidValueError, NotFoundError
 from .graph import Graph
 from .model import FEEDS_INTO, DataType, Level, Node, Quality, Signal
-from .rollups import CHILDREN, DESCENDANTS, FED_BY, INCOMING, Rollup
+from .rollups import CHILDREN, COUNT, DESCENDANTS, FED_BY, FUNCTIONS, INCOMING, Rollup
 from .units import Affine, conversion
 
-if TYPE_CHECKING:
-    from .computed import Held
-
 PARAMETERS = "parameters"
+_SILENT = 1 << 10  # above any quality
+
+
+class Held(NamedTuple):
+    """What a signal holds at some instant: a number, or a text or a boolean, or None if that is not known."""
+
+    value: Any
+    quality: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +33,35 @@ class Input:
     data_type: DataType | None = None
     convert: Affine | None = None
 
-    def value_of(self, held: "Held | None") -> Any:
+    def value_of(self, held: Held | None) -> Any:
         """What an expression sees of it; None if it is not known."""
         if held is None or held.quality < Quality.UNCERTAIN or held.value is None or held.value != held.value:
             return None
         return held.value if self.convert is None else self.convert(held.value)
+
+
+class Group:
+    """The members of a roll-up with what they hold, as columns `(n,)`; NaN is no usable value."""
+
+    def __init__(self, function: str, members: Sequence[Input]) -> None:
+        self._function = FUNCTIONS[function]
+        self._members = members
+        self._values = np.full(len(members), np.nan)
+        self._qualities = np.full(len(members), _SILENT, dtype=np.int16)
+
+    def take(self, place: int, held: Held | None) -> None:
+        """What a member holds from now on."""
+        value = self._members[place].value_of(held)
+        # A text can be counted, whatever it says.
+        self._values[place] = np.nan if value is None else 0.0 if isinstance(value, str) else float(value)
+        self._qualities[place] = _SILENT if held is None else max(held.quality, int(Quality.UNCERTAIN))
+
+    def value(self) -> tuple[float | None, int | None]:
+        """The value, None if there is no usable one, and the quality, None if no member has spoken."""
+        quality = int(self._qualities.min(initial=_SILENT))
+        usable = self._values[~np.isnan(self._values)]
+        value = float(self._function(usable)) if len(usable) else None
+        return value, None if quality == _SILENT else quality
 
 
 def named(graph: Graph, node: Node, name: str) -> tuple[Input | Any, str | None]:
@@ -91,8 +122,13 @@ def members(graph: Graph, node: Node, rollup: Rollup) -> tuple[Input, ...]:
         if rollup.type is None or rollup.type in library.lineage(one.type)
         if (signal := signal_named(graph, one, rollup.signal)) is not None
     ]
+    if rollup.function == COUNT:
+        return tuple(_input(signal) for signal in signals)
+    for signal in signals:
+        if signal.data_type is DataType.TEXT:
+            raise InvalidValueError(f"{graph.signal_id(signal)} is a text; texts can only be counted")
     unit = next((signal.unit for signal in signals if signal.unit is not None), None)
-    return tuple(_input(signal, None if rollup.function == "count" else unit) for signal in signals)
+    return tuple(_input(signal, unit) for signal in signals)
 
 
 def _collection(graph: Graph, node: Node, rollup: Rollup) -> Iterator[Node]:

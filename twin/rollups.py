@@ -7,17 +7,22 @@ so that the rest is an ordinary expression whose mistakes are reported at their 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .errors import InvalidValueError
 from .expression_parser import UnitOf
 from .expressions import Expression, compile_expression
 
-FUNCTIONS: dict[str, Callable[[list[float]], float]] = {
-    "sum": sum,
-    "mean": lambda values: sum(values) / len(values),
-    "min": min,
-    "max": max,
-    "count": lambda values: float(len(values)),
+COUNT = "count"
+FUNCTIONS: dict[str, Callable[[NDArray[np.float64]], Any]] = {
+    "sum": np.sum,
+    "mean": np.mean,
+    "min": np.min,
+    "max": np.max,
+    COUNT: len,
 }
 CHILDREN, DESCENDANTS, FEEDS_INTO, FED_BY, OUTGOING, INCOMING = COLLECTIONS = (
     "children", "descendants", "feeds_into", "fed_by", "outgoing", "incoming",
