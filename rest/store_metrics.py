@@ -16,8 +16,8 @@ def store_metrics(statuses: Sequence[StoreStatus]) -> Iterator[Metric]:
     yield _each("written_total", "Rows or nodes written", statuses, lambda s: s.written)
     yield _each("drift", "Places in which somebody changed the store by hand", statuses, lambda s: s.drift)
     yield _each(
-        "lost_entries_total",
-        "Journal entries that the store will never have",
+        "missing_entries",
+        "Journal entries that the store could not get; a migration may bring what was in them",
         statuses,
         lambda s: sum(last - first + 1 for first, last in s.gaps),
     )

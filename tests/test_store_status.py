@@ -53,4 +53,4 @@ async def test_health_and_metrics_show_it(tmp_path: Path) -> None:
         text = (await http.get("/metrics")).text
         assert 'iotsense_store_up{store="postgresql",state="backoff"} 0' in text
         assert 'iotsense_store_lag_entries{store="postgresql"} 10' in text
-        assert 'iotsense_store_lost_entries_total{store="postgresql"} 5' in text
+        assert 'iotsense_store_missing_entries{store="postgresql"} 5' in text

@@ -14,6 +14,7 @@ from itertools import islice
 from .backoff import Backoff
 from .entry import Entry, EventDraft
 from .errors import DamagedFileError, MissingExtraError, OverloadedError, StorageError, StoreError, StoreRefusedError
+from .model import Event
 from .plant_identity import plant_identity
 from .store import Chunk, HistoryStore
 from .store_chunk import read_chunk
@@ -181,9 +182,24 @@ class StoreFollower:
         draft = EventDraft(now_ns(), GAP, until=now_ns(), data=data, identity=f"{GAP}:{self._name}:{first}:{last}")
         await self._twin.record_async([draft], position=(self._name, last))
 
+    async def gaps_filled(self) -> None:
+        """Somebody has brought from the plant's own history what the journal no longer had: nothing is missing now."""
+        events = await asyncio.to_thread(self._gap_events)
+        drafts = [
+            EventDraft(e.time, GAP, until=e.until, data=e.data, identity=e.identity, retracts=e.seq) for e in events
+        ]
+        if drafts:
+            await self._twin.record_async(drafts)
+        self.status.gaps = []
+
     def _known_gaps(self) -> list[tuple[int, int]]:
-        events = self._twin.events(kind=GAP, limit=1000)
-        return [(e.data["first"], e.data["last"]) for e in events if e.data.get("address") == self.store.address]
+        return [(event.data["first"], event.data["last"]) for event in self._gap_events()]
+
+    def _gap_events(self) -> list[Event]:
+        """The gaps of this store that were not filled."""
+        events = [e for e in self._twin.events(kind=GAP, limit=10_000) if e.data.get("address") == self.store.address]
+        filled = {event.retracts for event in events}
+        return [event for event in events if event.retracts is None and event.seq not in filled]
 
     async def _record_position(self, now: bool = False) -> None:
         """Tells the journal what it need not keep for us; only after something was written, for it is an entry too."""

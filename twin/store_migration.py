@@ -91,6 +91,7 @@ class Migration:
                 f"{self._store.name} is not equal to the plant after all: {self._report.copy} instead of"
                 f" {self._report.plant}"
             )
+        await self._follower.gaps_filled()
         return self._report
 
     async def _day(self, day: int, known_at: int, oldest: int) -> None:
