@@ -15,6 +15,7 @@ from .cli_migrate import downgrade, migrate
 from .cli_plant import events, history, state, status, twins
 from .cli_replay import replay
 from .cli_reports import amend, asset, assets, load_events, report, retract
+from .cli_revisions import diff, log
 from .cli_run import demo, run
 from .cli_scenario import scenario
 from .cli_sources import sources
@@ -44,9 +45,24 @@ for command in (run, demo, init, validate, plan, apply, export, schema, load, de
     cli.add_command(command)
 for command in (report, amend, retract, load_events, asset, assets):
     cli.add_command(command)
-for command in (migrate, downgrade):
+for command in (migrate, downgrade, replay, log, diff):
     cli.add_command(command)
-for command in (status, twins, state, history, events, sources, storage, stores, repair, graph, scenario, replay):
+for command in (
+    status,
+    twins,
+    state,
+    history,
+    events,
+    sources,
+    storage,
+    stores,
+    repair,
+    graph,
+    scenario,
+    replay,
+    log,
+    diff,
+):
     cli.add_command(command)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .cli_options import connected, console, plant_options, print_json, target_options
+from .cli_options import connected, console, plant_options, print_json, show_diff, target_options
 
 if TYPE_CHECKING:
     from .connection import Connection, Target
@@ -63,7 +63,7 @@ def plan(target: "Target", paths: Sequence[Path], store: str | None, format: str
         return
     for finding in found["findings"]:
         click.echo(_line(finding), err=True)
-    _show_diff(found["text"])
+    show_diff(found["text"])
 
 
 @click.command()
@@ -77,14 +77,14 @@ def apply(target: "Target", paths: Sequence[Path], allow_remove: bool, yes: bool
     target = replace(target, missing="create")
     if not yes and _is_terminal():
         planned = _plan(target, documents)
-        _show_diff(planned["text"])
+        show_diff(planned["text"])
         if planned["empty"]:
             return
         click.confirm("Apply this?", abort=True)
         _apply(target, documents, allow_remove)
         click.echo("Applied.")
     else:
-        _show_diff(_apply(target, documents, allow_remove)["text"])
+        show_diff(_apply(target, documents, allow_remove)["text"])
 
 
 @connected
@@ -177,13 +177,6 @@ def _show_verdict(project: Any, findings: "Sequence[Finding]") -> None:
     if project is not None:
         for notice in project.notices():
             click.echo(f"- {notice}")
-
-
-def _show_diff(text: str) -> None:
-    colours = {"+": "green", "-": "red", "~": "yellow"}
-    terminal = console()
-    for line in text.splitlines():
-        terminal.print(line, style=colours.get(line.lstrip()[:1]), markup=False)
 
 
 def _line(finding: dict[str, Any]) -> str:

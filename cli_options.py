@@ -133,3 +133,11 @@ def coloured(word: str | None) -> Any:
         "critical": "bold red", "failing": "bold red", "failed": "bold red", "bad": "bold red",
     }  # fmt: skip
     return Text(word or "", colours.get(word or "", ""))
+
+
+def show_diff(text: str) -> None:
+    """A diff with its lines in colours."""
+    colours = {"+": "green", "-": "red", "~": "yellow"}
+    terminal = console()
+    for line in text.splitlines():
+        terminal.print(line, style=colours.get(line.lstrip()[:1]), markup=False)

@@ -22,6 +22,7 @@ from .client_outbox import MAX_DOCUMENTS, Outbox
 from .client_replay import ReplayOptions, frame_of, replay_query
 from .client_reports import ReportCalls
 from .client_scenarios import AsyncScenarios, Scenarios
+from .client_structure import AsyncStructure, Structure
 from .client_telemetry import CLOSE_S, AsyncTelemetry, Telemetry
 from .rest.problem import error_of
 from .twin.errors import InvalidValueError, SourceError
@@ -87,6 +88,7 @@ class IoTSense(ReportCalls[Json]):
         self.telemetry = Telemetry(self._http, Outbox(buffer))
         self.graph = GraphQuestions(self._get)
         self.scenarios = Scenarios(self._send)
+        self.structure = Structure(self._get)
 
     def __enter__(self) -> Self:
         return self
@@ -248,6 +250,7 @@ class AsyncIoTSense(ReportCalls[Awaitable[Json]]):
         self.telemetry = AsyncTelemetry(self._http, Outbox(buffer))
         self.graph = AsyncGraphQuestions(self._get)
         self.scenarios = AsyncScenarios(self._send)
+        self.structure = AsyncStructure(self._get)
 
     async def __aenter__(self) -> Self:
         return self

@@ -16,6 +16,7 @@ from .field import field
 from .graph_query import GraphQuery
 from .moment import Ask, plant_field
 from .node_type import Node, Relationship, check_first
+from .revision_query import RevisionQuery
 from .scalars import Long
 from .scenario_query import ScenarioQuery
 from .service_type import Service, Source
@@ -41,12 +42,7 @@ class NodePage:
 
 
 @strawberry.type
-class Query(
-    AssetQuery,
-    GraphQuery,
-    ScenarioQuery,
-    StorageQuery,
-):
+class Query(AssetQuery, GraphQuery, ScenarioQuery, StorageQuery, RevisionQuery):
     @plant_field
     def twin(self, view: View, id: strawberry.ID) -> Node | None:
         """A twin: a line, or an area that holds components itself."""

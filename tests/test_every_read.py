@@ -76,7 +76,8 @@ REST: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
     "rows": [({}, {})],
 }
 NO_READS = {
-    "scenarios", "scenario", "replay", "export_file", "export_job", "import_errors", "import_job", "dead_letters",
+    "scenarios", "scenario", "replay", "revisions",
+    "revision_diff", "export_file", "export_job", "import_errors", "import_job", "dead_letters",
     "backup_file", "backup_job", "stores", "drift",
     "health", "livez", "readyz", "metrics", "sources", "problem_page", "openapi_document",
     "storage",
@@ -111,7 +112,7 @@ def test_rest(plant: Walk, operation: str) -> None:
 
 # GraphQL: each field of each type that can be reached from a root that reads, by its shortest way
 
-NO_PLANT_FIELDS = {"sources", "service", "scenarios", "storage"}
+NO_PLANT_FIELDS = {"revisions", "structureDiff", "sources", "service", "scenarios", "storage"}
 ARGUMENTS = {
     "Query.twin": 'id: "line_1"',
     "Query.node": f'id: "{CONVEYOR}"',
@@ -229,7 +230,7 @@ SDK: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "assets_at": [((CONVEYOR,), {})],
 }
 SCENARIO_CALLS = {f"scenarios.{call}" for call in ("all", "get", "fork", "override", "replay", "remove")}
-REPORTING = {"report", "amend", "retract"}
+REPORTING = {"report", "amend", "retract", "structure.log", "structure.diff"}
 NO_READ_CALLS = (
     {"close", "aclose", "flush", "health", "bulk_export", "bulk_import", "backup", "replay"}
     | SCENARIO_CALLS
@@ -326,7 +327,7 @@ NO_READ_VERBS = {
     "version", "run", "demo", "init", "validate", "plan", "apply", "schema", "load", "status", "sources",
     "dead-letters list", "dead-letters replay", "dead-letters purge", "bulk export", "bulk import", "backup", "restore",
     "stores", "repair", "report", "amend", "retract", "load-events",
-    "scenario list", "scenario show", "scenario fork", "scenario set", "scenario remove", "replay",
+    "scenario list", "scenario show", "scenario fork", "scenario set", "scenario remove", "replay", "log", "diff",
     "storage",
 }  # fmt: skip
 

@@ -1,20 +1,18 @@
 """The one revision that makes a graph what a project wants; planning tries it out, applying carries it out."""
 
 from collections.abc import Callable
-from typing import Any
 
 from .desired import Desired, DesiredNode, DesiredSignal
 from .difference import differences
-from .durations import format_duration
 from .errors import ConflictError
 from .graph_edit import GraphEdit
 from .matching import Matching
 from .model import Level, Node, Origin, Role, Signal
+from .node_changes import described, governed, node_change
 from .plan_changes import Changes, NodeChange, RelationshipChange, SignalChange
 from .plan_types import type_changes
 
 Readings = Callable[[int], bool]
-_GOVERNED = ("unit", "data_type", "labels", "low", "high", "stepped", "expected_interval")
 
 
 def revise(edit: GraphEdit, desired: Desired, has_readings: Readings) -> Changes:
@@ -63,7 +61,7 @@ class _Revision:
             origin=Origin.DEFINED,
             properties=wanted.properties,
         )
-        return _changed(old, node, self._signals(wanted, key))
+        return node_change(old, node, self._signals(wanted, key))
 
     def _key_of(self, id: str) -> int:
         """A project's own node, or one that is there already: a definition may stand within a discovered area."""
@@ -80,7 +78,7 @@ class _Revision:
             properties=wanted.properties,
         )
         self._keys[wanted.id] = node.key
-        fields = tuple(differences({}, _described(node)))
+        fields = tuple(differences({}, described(node)))
         return NodeChange(
             "added", node.id, node.level, node.type, fields=fields, signals=self._signals(wanted, node.key)
         )
@@ -127,9 +125,9 @@ class _Revision:
     def _signal(self, key: int, wanted: DesiredSignal, there: Signal | None) -> SignalChange | None:
         if there is None:
             signal = self._edit.add_signal(key, wanted.name, role=wanted.role, **wanted.fields())
-            return SignalChange("added", wanted.name, tuple(differences({}, _governed(signal))))
+            return SignalChange("added", wanted.name, tuple(differences({}, governed(signal))))
         signal = self._edit.update_signal(there.index, **wanted.fields())
-        fields = tuple(differences(_governed(there), _governed(signal)))
+        fields = tuple(differences(governed(there), governed(signal)))
         return SignalChange("changed", wanted.name, fields, self._has_readings(signal.index)) if fields else None
 
     # Relationships
@@ -176,31 +174,3 @@ class _Revision:
         read = any(self._has_readings(signal.index) for signal in self._before.signals_of(node.key))
         discovered = node.origin is Origin.DISCOVERED
         return NodeChange("removed", node.id, node.level, node.type, history=read or discovered)
-
-
-def _changed(old: Node, node: Node, signals: tuple[SignalChange, ...]) -> NodeChange | None:
-    fields = tuple(differences(_described(old), _described(node)))
-    adopted = old.origin is not node.origin
-    # What only moves along with its parent is not told again.
-    moved = old.short_id != node.short_id or old.parent != node.parent
-    if not (fields or signals or adopted or moved):
-        return None
-    change = "adopted" if adopted else "moved" if moved else "changed"
-    return NodeChange(change, node.id, node.level, node.type, old.id if old.id != node.id else None, fields, signals)
-
-
-def _described(node: Node) -> dict[str, Any]:
-    """A node's fields as a definition writes them."""
-    named: dict[str, Any] = {"type": node.type} if node.type else {}
-    if node.name != node.short_id:
-        named["name"] = node.name
-    return named | node.properties
-
-
-def _governed(signal: Signal) -> dict[str, Any]:
-    values = {name: getattr(signal, name) for name in _GOVERNED}
-    if signal.expected_interval is not None:
-        values["expected_interval"] = format_duration(signal.expected_interval)
-    # 0.0 is a bound like any other, so only what says nothing is left out.
-    said = {name: value for name, value in values.items() if value is not None and value is not False and value != ()}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}

@@ -1,0 +1,78 @@
+"""The revisions of the structure."""
+
+import asyncio
+from typing import Annotated
+
+import strawberry
+from strawberry.scalars import JSON
+from strawberry.types import Info
+
+from ..twin.errors import InvalidValueError
+from ..twin.plan_text import changes_text
+from ..twin.revision_log import LoggedRevision, diff, logged
+from .context import Request
+from .field import field
+from .scalars import Long, Time
+
+MOST = 1_000
+Ask = Info[Request, None]
+From = Annotated[
+    str, strawberry.argument(name="from", description="A revision's number, or a time; 0 is the empty plant.")
+]
+
+
+@strawberry.type(description="A change of the structure.")
+class Revision:
+    revision: Long
+    recorded: Time
+    author: str
+    counts: JSON = strawberry.field(description="How many nodes, signals and relationships came, changed and went.")
+    nodes: list[str] = strawberry.field(description="The ids of the first nodes that it touched.")
+
+    @classmethod
+    def of(cls, each: LoggedRevision) -> "Revision":
+        """What GraphQL shows of a revision."""
+        return cls(
+            revision=Long(each.revision),
+            recorded=Time(each.recorded),
+            author=each.author,
+            counts=JSON(each.counts),
+            nodes=each.nodes,
+        )
+
+
+@strawberry.type(description="What leads from one revision to another.")
+class StructureDiff:
+    before: Long
+    after: Long
+    empty: bool
+    text: str = strawberry.field(description="As a diff to read.")
+    changes: JSON
+
+
+@strawberry.type
+class RevisionQuery:
+    @field
+    async def revisions(
+        self, info: Ask, node: strawberry.ID | None = None, before: Long | None = None, first: int = 100
+    ) -> list[Revision]:
+        """The revisions of the structure (or those that touched a node), the newest first."""
+        if not 1 <= first <= MOST:
+            raise InvalidValueError(f"first must be between 1 and {MOST}, not {first}", "first")
+        limit = 2**53 if before is None else int(before)
+        found, _ = await asyncio.to_thread(logged, info.context.service.twin, node, limit, first)
+        return [Revision.of(each) for each in found]
+
+    @field
+    async def structure_diff(self, info: Ask, from_: From, to: str | None = None) -> StructureDiff:
+        """What differs between two revisions, each a number or a time; `to` is the newest unless told."""
+        found = await asyncio.to_thread(diff, info.context.service.twin, from_, to)
+        changes = found.changes
+        text = "Nothing differs.\n" if changes.empty else changes_text(changes)
+        return StructureDiff(
+            before=Long(found.before),
+            after=Long(found.after),
+            empty=changes.empty,
+            text=text,
+            changes=JSON(changes.to_dict()),
+        )
