@@ -26,7 +26,7 @@ PROGRAM = textwrap.dedent("""
 
     directory = sys.argv[1]
     told = os.open(directory + "/acknowledged", os.O_WRONLY | os.O_CREAT)
-    twin = Twin.open(directory + "/data", StoreOptions(projection_interval=0.01, segment_bytes=400_000))
+    twin = Twin.open(directory + "/data", StoreOptions(projection_interval=0.01, segment_bytes=400_000, tail_rows=300))
     twin.change(lambda e: e.add_signal(e.add_node(id="line", level=Level.LINE).key, "speed"), "test")
     for i in range(400):
         twin.apply(ReadingBatch.of([0] * 10, range(i * 10, i * 10 + 10), [float(i)] * 10))
