@@ -46,7 +46,7 @@ def entries(readings: int, signals: int, values: Values) -> Iterator[Entry]:
     generator = np.random.default_rng()
     count = readings // BATCH
     step = DAYS * DAY // count
-    silent_from = START + (DAYS - 30) * DAY
+    silent_from = START + max(DAYS - 30, 0) * DAY
     recent: list[ReadingBatch] = []
     for number in range(count):
         now = START + number * step

@@ -39,6 +39,8 @@ class Part:
         self._checksums = np.frombuffer(self._description.checksums, dtype="<u4")
         self._unchecked = np.ones(len(self._checksums), dtype=bool)
         self._words = words(self._map, len(self._map))
+        at, kind, length = max(self._description.tables.values())
+        self._data_end = at + length * np.dtype(kind).itemsize
         self._tables: dict[str, NDArray[Any]] = {}
         self.signal = self.table("signal")
         self.row = self.table("row").astype(np.int64)
@@ -86,13 +88,16 @@ class Part:
     def check_rows(self, run: int, starts: Rows, ends: Rows) -> None:
         """Checks the bytes of some rows of a run, from `starts` to before `ends`."""
         if self._unchecked.any():
+            first, last = [], []
             for column in self._description.columns:
-                width = int(self.table(f"{column}.width")[run])
-                at = int(self._column_at(column, np.array([run]))[0]) - int(self.row[run]) * width
-                self._check_ranges(at + starts * width, at + ends * width)
+                at, width = self._run_column(column, run)
+                at -= int(self.row[run]) * width
+                first.append(at + starts * width)
+                last.append(at + ends * width)
+            self._check_ranges(np.concatenate(first), np.concatenate(last))
 
     def integers(self, column: str, rows: Rows, runs: Rows) -> NDArray[np.int64]:
-        """A column of whole numbers at some rows, each with the run that it is of, or all with one."""
+        """A column of whole numbers at some rows, each with the run that it is of."""
         codes = self._codes(column, rows, runs)
         return decode_integers(codes, self.table(f"{column}.base")[runs], self.table(f"{column}.unit")[runs])
 
@@ -149,10 +154,35 @@ class Part:
         tables = (self.table(f"{column}.{name}")[run : run + 1] for name in ("base", "unit", "width"))
         return decode_floats(self._run_codes(column, run, start, end), *tables)
 
+    def integers_of_run(self, column: str, run: int, rows: Rows) -> NDArray[np.int64]:
+        """A column of whole numbers at some rows of one run; their bytes must have been checked."""
+        codes = self._codes_of_run(column, run, rows)
+        return decode_integers(codes, self.table(f"{column}.base")[run], self.table(f"{column}.unit")[run])
+
+    def floats_of_run(self, column: str, run: int, rows: Rows) -> NDArray[np.float64]:
+        """A floating-point column at some rows of one run; their bytes must have been checked."""
+        tables = (self.table(f"{column}.{name}")[run : run + 1] for name in ("base", "unit", "width"))
+        return decode_floats(self._codes_of_run(column, run, rows), *tables)
+
+    def _codes_of_run(self, column: str, run: int, rows: Rows) -> NDArray[np.uint64]:
+        at, width = self._run_column(column, run)
+        if width == 0:
+            return np.zeros(len(rows), dtype=np.uint64)
+        return gather(self._words, (at - int(self.row[run]) * width) + rows * width, width)
+
+    def _run_column(self, column: str, run: int) -> tuple[int, int]:
+        """Where a column of a run begins, and how many bytes a row it has."""
+        at, count = int(self._at[run]), int(self.row[run + 1] - self.row[run])
+        for name in self._description.columns:
+            width = int(self.table(f"{name}.width")[run])
+            if name == column:
+                return at, width
+            at += count * width
+        raise KeyError(column)
+
     def _run_codes(self, column: str, run: int, start: int, end: int) -> NDArray[np.uint64]:
-        runs = np.array([run])
-        width = int(self.table(f"{column}.width")[run])
-        address = int(self._column_at(column, runs)[0]) + (start - int(self.row[run])) * width
+        at, width = self._run_column(column, run)
+        address = at + (start - int(self.row[run])) * width
         self._check(address, address + (end - start) * width)
         return packed_run(self._map, address, width, end - start)
 
@@ -173,18 +203,14 @@ class Part:
 
     def _check_block(self, block: int) -> None:
         start = block * CHECKED_BYTES
-        end = min(start + CHECKED_BYTES, self._data_end())
+        end = min(start + CHECKED_BYTES, self._data_end)
         if zlib.crc32(memoryview(self._map)[start:end]) != self._checksums[block]:
             raise DamagedFileError(f"{self.path}: the bytes {start} to {end - 1} fail their checksum")
         self._unchecked[block] = False
 
-    def _data_end(self) -> int:
-        at, kind, length = max(self._description.tables.values())
-        return at + length * np.dtype(kind).itemsize
-
     def check_all(self) -> None:
         """Checks every byte."""
-        self._check(0, self._data_end())
+        self._check(0, self._data_end)
 
 
 def _description(content: mmap.mmap, path: Path) -> Description:

@@ -141,7 +141,16 @@ def rows_of_runs(part: Part, runs: NDArray[np.int64]) -> SignalRows:
 
 
 def rows_at(part: Part, rows: NDArray[np.int64], runs: NDArray[np.int64]) -> Rows:
-    """Single rows, each with the run that it is of, or all with one; their bytes must have been checked."""
+    """Single rows, each with the run that it is of; their bytes must have been checked."""
     times = part.integers("time", rows, runs)
     quality = part.integers("quality", rows, runs).astype(np.uint8)
     return Rows(times, part.floats("value", rows, runs), quality, _recorded(part, rows, runs, times))
+
+
+def rows_of_run(part: Part, run: int, rows: NDArray[np.int64]) -> Rows:
+    """Single rows of one run; their bytes must have been checked."""
+    time = part.integers_of_run("time", run, rows)
+    recorded = part.integers_of_run("recorded", run, rows)
+    recorded = part.table("stamps")[recorded] if part.has("stamps") else recorded + time
+    quality = part.integers_of_run("quality", run, rows).astype(np.uint8)
+    return Rows(time, part.floats_of_run("value", run, rows), quality, recorded)

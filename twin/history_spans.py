@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .history import Buckets, Rows, standing
 from .history_blocks import BLOCK_ROWS
 from .history_part import Part
-from .history_raw import LAST, rows_at
+from .history_raw import LAST, rows_of_run
 
 WORTHWHILE_ROWS = 20_000
 """Fewer rows are read one by one."""
@@ -126,6 +126,6 @@ def _rows_of(stretch: Stretch, chosen: NDArray[np.bool_], start: int, end: int, 
     stretch.part.check_rows(stretch.run, starts, ends)
     total = int(counts.sum())
     rows = np.arange(total) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
-    found = rows_at(stretch.part, rows, np.array([stretch.run]))
+    found = rows_of_run(stretch.part, stretch.run, rows)
     inside = (found.time >= start) & (found.time < end) & (found.recorded <= known)
     return Rows(found.time[inside], found.value[inside], found.quality[inside], found.recorded[inside])
