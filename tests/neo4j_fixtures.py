@@ -110,7 +110,8 @@ class Neo4jServer:
         jars = Path(servers.program("neo4j")) / "*"
         opened = [f"--add-opens={name}=ALL-UNNAMED" for name in _OPENED]
         quick = [] if self.optimised else ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-        return ["java", "-Xmx512m", *quick, *opened, "-cp", str(jars), main, *arguments]
+        heap = "-Xmx1g" if self.optimised else "-Xmx512m"
+        return ["java", heap, *quick, *opened, "-cp", str(jars), main, *arguments]
 
     def _set_password(self, password: str) -> None:
         # A new server lets its user do nothing but choose a password.
@@ -126,8 +127,6 @@ server.default_listen_address=127.0.0.1
 server.bolt.listen_address=:{self.bolt_port}
 server.http.listen_address=:{self.http_port}
 server.https.enabled=false
-server.memory.heap.initial_size=512m
-server.memory.heap.max_size=512m
 server.memory.pagecache.size=128m
 dbms.security.auth_enabled={str(self.password is not None).lower()}
 dbms.usage_report.enabled=false

@@ -24,17 +24,25 @@ class Statement(NamedTuple):
     rows: int
 
 
-def schema() -> Iterator[str]:
-    """Constraints and indexes, made once: each level's nodes are found by key, id and name."""
+def constraints() -> Iterator[str]:
+    """What must be there before the first node: keys are unique within each level, and found at once."""
     for level in Level:
         label = LEVEL_LABELS[level]
-        yield (f"CREATE CONSTRAINT iotsense_{level}_key IF NOT EXISTS FOR (n:{label}) REQUIRE n.key IS UNIQUE")
+        yield f"CREATE CONSTRAINT iotsense_{level}_key IF NOT EXISTS FOR (n:{label}) REQUIRE n.key IS UNIQUE"
+
+
+def indexes() -> Iterator[str]:
+    """What people find nodes by; made after the first load, which is faster without."""
+    for level in Level:
         for name in ("id", "name"):
-            yield f"CREATE INDEX iotsense_{level}_{name} IF NOT EXISTS FOR (n:{label}) ON (n.{name})"
+            yield f"CREATE INDEX iotsense_{level}_{name} IF NOT EXISTS FOR (n:{LEVEL_LABELS[level]}) ON (n.{name})"
 
 
-def structure(changes: RowChanges) -> Iterator[Statement]:
-    """What takes the database to the next revision, in this order."""
+def structure(changes: RowChanges, create: bool = False) -> Iterator[Statement]:
+    """What takes the database to the next revision, in this order.
+
+    create: the database is known to be empty, so nothing is looked for. Only such statements must not come twice.
+    """
     for ends, cut in changes.cut.items():
         yield from _each(f"{_match(ends)} MATCH (a)-[x:{quoted(ends.type)}]->(b) DELETE x", sorted(cut))
     for label, keys in changes.removed.items():
@@ -42,11 +50,11 @@ def structure(changes: RowChanges) -> Iterator[Statement]:
     for how, changed in changes.changed.items():
         yield from _each(_change(how), _by_key(changed))
     for (level, type), added in changes.added.items():
-        yield from _each(_add(level, type), _by_key(added))
+        yield from _each(_create(level, type) if create else _add(level, type), _by_key(added))
     for ends, drawn in changes.drawn.items():
         rows = sorted(drawn, key=lambda row: row[:2])
         described = changes.strict or any(properties for _, _, properties in rows)
-        text = f"{_match(ends)} MERGE (a)-[x:{quoted(ends.type)}]->(b)"
+        text = f"{_match(ends)} {'CREATE' if create else 'MERGE'} (a)-[x:{quoted(ends.type)}]->(b)"
         yield from _each(f"{text} SET x = row[2]" if described or ends.type not in _HOLDING else text, rows)
 
 
@@ -70,6 +78,11 @@ def _change(how: Relabelling) -> str:
     gone = "".join(f":{quoted(label)}" for label in how.removed)
     relabel = (f" REMOVE n{gone}" if gone else "") + (f" SET n{labels}" if labels else "")
     return f"UNWIND $rows AS row MATCH (n:{how.found_by} {{key: row[0]}}) SET n += row[1]{relabel}"
+
+
+def _create(level: str, type: str | None) -> str:
+    label = "" if type is None else f":{quoted(type)}"
+    return f"UNWIND $rows AS row CREATE (n:{level}{label}) SET n = row[1]"
 
 
 def _add(level: str, type: str | None) -> str:

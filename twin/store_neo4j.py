@@ -68,16 +68,21 @@ class Neo4jGraph:
     # Coming and going
 
     async def open(self) -> str:
-        """Connects, and makes constraints and indexes; the identity of the database."""
+        """Connects, and makes the constraints; the identity of the database."""
         await self.close()
         self._driver = self._connect()
         with _told(f"{self.address.url} cannot be reached"):
             async with asyncio.timeout(ANSWER_S):
                 await self._driver.verify_connectivity()
         identity = await self.ask("CALL db.info() YIELD id RETURN id")
-        for text in cypher.schema():
+        for text in cypher.constraints():
             await self.ask(text)
         return str(identity)
+
+    async def make_indexes(self) -> None:
+        """Makes the indexes that people's questions use."""
+        for text in cypher.indexes():
+            await self.ask(text)
 
     def _connect(self) -> "AsyncDriver":
         try:

@@ -118,6 +118,8 @@ class GraphProjection:
             await asyncio.sleep(self._backoff.next())
 
     async def _follow(self) -> None:
+        await self._step()
+        await self._store.make_indexes()
         while True:
             began = time.monotonic()
             await self._step()
@@ -189,7 +191,7 @@ class GraphProjection:
         """Compares all and makes the database as the plant is, whatever it shows."""
         if await self._store.is_empty():
             log.info("%s is empty", self.status.name)
-            await self._begin(Graph(), 0)
+            await asyncio.to_thread(self._writer.begin, Graph(), 0, {}, True)
             return
         graph = self._twin.graph
         found = Comparison()

@@ -35,8 +35,12 @@ class GraphWriter:
         self._health_word = health_word
         self.begin(Graph(), 0, {})
 
-    def begin(self, graph: Graph, seq: int, counts: dict[int, int]) -> None:
-        """The database holds this structure, state up to the journal's entry `seq`, and these counts of anomalies."""
+    def begin(self, graph: Graph, seq: int, counts: dict[int, int], empty: bool = False) -> None:
+        """The database holds this structure, state up to the journal's entry `seq`, and these counts of anomalies.
+
+        empty: it was looked at, and there is nothing in it.
+        """
+        self._empty = empty
         self.graph = graph
         self.seq = seq
         self._places = SignalPlaces()
@@ -55,7 +59,8 @@ class GraphWriter:
         if graph is self.graph:
             return 0
         changes = await asyncio.to_thread(row_changes, self.graph, graph)
-        rows = await self._store.write(cypher.structure(changes))
+        create, self._empty = self._empty, False  # if it is done again, some of it may be there
+        rows = await self._store.write(cypher.structure(changes, create))
         await asyncio.to_thread(self._follow, graph, changes)
         return rows
 
