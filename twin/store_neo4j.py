@@ -70,6 +70,7 @@ class Neo4jGraph:
     async def open(self) -> str:
         """Connects, and makes the constraints; the identity of the database."""
         await self.close()
+        await asyncio.to_thread(_load)  # half a second in which nothing else would be done
         self._driver = self._connect()
         with _told(f"{self.address.url} cannot be reached"):
             async with asyncio.timeout(ANSWER_S):
@@ -85,10 +86,8 @@ class Neo4jGraph:
             await self.ask(text)
 
     def _connect(self) -> "AsyncDriver":
-        try:
-            from neo4j import AsyncGraphDatabase
-        except ImportError:
-            raise MissingExtraError("the graph store neo4j", "neo4j") from None
+        from neo4j import AsyncGraphDatabase
+
         logging.getLogger("neo4j").setLevel(logging.CRITICAL)  # what goes wrong is raised, and told by us
         address = self.address
         password = "" if address.password is None else reveal(address.password)
@@ -212,6 +211,13 @@ class Neo4jGraph:
         if self._driver is None:
             raise StoreError(f"{self.address.url} is not connected")
         return self._driver
+
+
+def _load() -> None:
+    try:
+        import neo4j  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("the graph store neo4j", "neo4j") from None
 
 
 def _transactions(statements: Iterable[Statement]) -> Iterator[list[Statement]]:
