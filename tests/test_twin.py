@@ -90,6 +90,15 @@ def test_a_change_is_told_as_an_event(twin: Twin) -> None:
     assert event.data["revision"] == twin.graph.revision == 1
 
 
+def test_what_comes_and_goes_within_one_change_is_no_obstacle(twin: Twin) -> None:
+    def change(edit: GraphEdit) -> None:
+        edit.remove_node(edit.add_node(id="line_2", level=Level.LINE).key)
+
+    twin.change(change, "test")
+    told = twin.events(kind="structure", newest_first=True)[0].data
+    assert told["removed"] == [] and "line_2" not in twin.graph
+
+
 @pytest.mark.parametrize("projected", [True, False])
 def test_history_as_it_was_known(twin: Twin, projected: bool) -> None:
     flow = index(twin, "flow")

@@ -20,7 +20,8 @@ def structure_event(change: StructureChange, before: Graph) -> EventDraft:
     """Kind `structure`: the revision, its author, how many nodes came, changed and went, and the first 100 of each."""
     added = [op.node.id for op in change.operations if isinstance(op, AddNode)]
     changed = [op.node.id for op in change.operations if isinstance(op, UpdateNode)]
-    removed = [before.node(op.key).id for op in change.operations if isinstance(op, RemoveNode)]
+    gone = [op.key for op in change.operations if isinstance(op, RemoveNode)]
+    removed = [before.node(key).id for key in gone if key in before.node_map]  # one may have come and gone
     arrows = sum(isinstance(op, PutRelationship | RemoveRelationship) for op in change.operations)
     data = {
         "revision": change.revision,
