@@ -157,6 +157,25 @@ def test_rest_streams_and_moves_it(twin: Twin, url: str) -> None:
     assert httpx.get(f"{url}{API}/replay", params=span(twin) | {"node": "conveyer"}).status_code == 404
 
 
+async def test_graphql_moves_it(twin: Twin, url: str) -> None:
+    query = """subscription($from: Time!, $to: Time) { replay(from: $from, to: $to, speed: 0.5, granularity: "1s",
+        nodes: ["conveyor"]) { replay time whole } }"""
+    move = "mutation($id: ID!, $to: Time) { moveReplay(replay: $id, action: SEEK, to: $to) { time } }"
+    variables = {name: span(twin)[name] for name in ("from", "to")}
+    async with websockets.connect(f"{url.replace('http', 'ws')}/graphql", subprotocols=["graphql-transport-ws"]) as ws:
+        await ws.send('{"type":"connection_init"}')
+        await ws.recv()
+        payload = {"query": query, "variables": variables}
+        await ws.send(orjson.dumps({"id": "1", "type": "subscribe", "payload": payload}).decode())
+        first = orjson.loads(await ws.recv())["payload"]["data"]["replay"]
+        given = {"id": first["replay"], "to": variables["to"]}
+        async with httpx.AsyncClient() as http:
+            answer = await http.post(f"{url}/graphql", json={"query": move, "variables": given})
+        assert answer.json() == {"data": {"moveReplay": {"time": variables["to"]}}}
+        last = orjson.loads(await ws.recv())["payload"]["data"]["replay"]
+        assert (last["time"], last["whole"]) == (variables["to"], True)
+
+
 async def test_graphql_streams_it(twin: Twin, url: str) -> None:
     query = """subscription($from: Time!, $to: Time) { replay(from: $from, to: $to, speed: null, granularity: "1s",
         nodes: ["conveyor"]) { time whole signal value } }"""

@@ -73,6 +73,27 @@ def test_graphql(url: str) -> None:
     assert data["node"]["signal"] == {"value": "running", "role": "SIMULATED"}
 
 
+def mutate(url: str, text: str, **variables: Any) -> Any:
+    return httpx.post(f"{url}/graphql", json={"query": f"mutation{text}", "variables": variables}).json()
+
+
+def test_graphql_mutations(url: str) -> None:
+    fork = """($o: JSON) { forkScenario(id: "on", title: "On", overrides: $o) { id title signals { value } } }"""
+    made = mutate(url, fork, o={"line_1.conveyor.status": "running"})["data"]["forkScenario"]
+    assert made == {"id": "on", "title": "On", "signals": [{"value": "running"}]}
+    assert mutate(url, fork)["errors"][0]["extensions"]["code"] == "CONFLICT"
+    wrong = mutate(url, '{ forkScenario(overrides: "x") { id } }')
+    assert wrong["errors"][0]["extensions"]["code"] == "INVALID_VALUE"
+    change = """($o: JSON, $t: Time) {
+        changeScenario(id: "on", overrides: $o, replayUntil: $t) { clock signals { value } } }"""
+    changed = mutate(url, change, o={"line_1.conveyor.speed": 4}, t="2100-01-01T00:00:00Z")["data"]["changeScenario"]
+    assert changed == {"clock": "2100-01-01T00:00:00.000Z", "signals": [{"value": "running"}, {"value": 4}]}
+    assert mutate(url, '{ removeScenario(id: "on") }')["data"] == {"removeScenario": "on"}
+    assert mutate(url, '{ removeScenario(id: "on") }')["errors"][0]["extensions"]["code"] == "NOT_FOUND"
+    moved = mutate(url, '{ moveReplay(replay: "none", action: PAUSE) { time } }')
+    assert moved["errors"][0]["extensions"]["code"] == "NOT_FOUND"
+
+
 def test_sdk(url: str) -> None:
     with IoTSense(url=url) as iot:
         first = iot.history("line_1.conveyor.speed", "2020-01-01", "2100-01-01")["line_1.conveyor.speed"].time[0]
