@@ -196,7 +196,7 @@ class Computation:
         changed = self._formulas.follow(graph, change, recorded, self._spoken)
         self._inputs_known()
         for signal in changed & self._formulas.current.keys() if self._spoken else ():
-            start = recorded if signal in before else EARLIEST
+            start = recorded if signal in before else max(EARLIEST, self.twin.whole_from)
             self._spans.append(Span(signal, start, {}, LATEST, self.position))
 
     def _inputs_known(self) -> None:
@@ -292,7 +292,7 @@ class Computation:
 
     def _note(self, signal: int, old: dict[int, list[int]], entry: int) -> None:
         """Spans of the past for late readings: one for those that are near each other."""
-        spans = [Span(signal, at, {one: at}, LATEST, entry) for one, times in old.items() for at in sorted(times)]
+        spans = [Span(signal, at, {one: at}, LATEST, entry) for one, times in old.items() for at in times]
         self._spans += joined(spans, APART_NS)
         if len(self._spans) > MOST_SPANS:
             self._spans = joined(self._spans, LATEST)

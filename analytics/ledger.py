@@ -98,8 +98,13 @@ class TwinLedger:
         signal = self.health_signals.get(node)
         if signal is None:
             return [], []
-        told = self._twin.history(signal, _EARLIEST, _LATEST)
-        return told.time.tolist(), told.value.tolist()
+        # Of points that are kept no longer there are aggregates; the last of them still holds.
+        start = max(_EARLIEST, self._twin.whole_from)
+        signals = np.array([signal], dtype=np.int32)
+        before = self._twin.as_of(time=start - 1).snapshot(signals).reading(0) if start > _EARLIEST else None
+        told = self._twin.history(signal, start, _LATEST)
+        times, values = ([before.time], [before.value]) if before else ([], [])
+        return times + told.time.tolist(), values + told.value.tolist()
 
 
 class ScratchLedger:

@@ -35,6 +35,7 @@ from .first_words import FirstWords
 from .health import add_health_signals, nodes_with_health
 from .health_book import HealthBook, Point
 from .ledger import Ledger, TwinLedger
+from .pages import NO_HISTORY
 from .places import Places
 from .recompute import Change, Recomputation
 from .rule_spans import RuleSpans
@@ -193,7 +194,9 @@ class Monitor:
             self.position = self.twin.last_seq
 
     def _history(self, signal: int, start: int, end: int) -> History:
-        return self.twin.history(signal, start, end, known_at=self._known_at)
+        # What is left of older readings are aggregates, of which nothing can be concluded.
+        start = max(start, self.twin.whole_from)
+        return self.twin.history(signal, start, end, known_at=self._known_at) if end > start else NO_HISTORY
 
     def _newest(self, signal: int) -> int:
         reading = self.twin.state.read(signal)
@@ -210,9 +213,11 @@ class Monitor:
                 self._open(transition)
             else:
                 self._clear(transition)
+        whole_from = self.twin.whole_from
         for signal, times in found.touched.items():
             newest = int(self._detector.newest[signal])
-            self._take_changes(signal, self._recomputation.touched(signal, times, newest))
+            if recent := [time for time in times if time >= whole_from]:
+                self._take_changes(signal, self._recomputation.touched(signal, recent, newest))
 
     def _open(self, transition: Transition) -> None:
         anomaly = Anomaly.begun(transition.watch, transition.time, transition.value)
@@ -284,6 +289,7 @@ class Monitor:
         for signal, start in anew.items():
             newest = int(self._detector.newest[signal])
             if newest >= start > NEVER or signal in open_now:
+                start = max(start, self.twin.whole_from)
                 self._take_changes(signal, self._recomputation.everything(signal, start, newest))
 
     def _make_health_signals(self) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..twin.history import History
+from ..twin.history import History, Rows, history_of
 from ..twin.model import Quality
 from ..twin.times import NS
 from .rate import HORIZON, RateSeries
@@ -17,6 +17,7 @@ _GROWTH = 8
 # How far back, in windows, the readings are looked at that the start of a window may need.
 _LOOKS = (2, 8, 32, HORIZON)
 
+NO_HISTORY = history_of(Rows.concat([]), 0, 1, None)
 ReadHistory = Callable[[int, int, int], History]
 
 

@@ -69,6 +69,8 @@ class Recalculation:
 
         Raises StorageError.
         """
+        # Of what is older not all readings of the inputs are kept: it stays as it was computed.
+        span.start = max(span.start, self._twin.whole_from)
         newest = self._newest(span.signal)
         formula, applies_until = self._formulas.at(span.signal, span.start)
         end = min(span.start + span.width, newest + 1, applies_until, span.until + 1)

@@ -325,3 +325,21 @@ def test_a_first_reading_that_turns_out_bad_takes_health_back_until_the_next(tmp
         say(twin, [Row(0, 5, 60.0, 192)])
         settle(monitor)
         assert told(twin).health[key] == [(T0 + 5 * S, 100.0)]
+
+
+def test_what_is_older_than_the_readings_that_are_kept_stays_as_it_was_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with plant(tmp_path, SPIKE, RISE) as twin:
+        monitor = Monitor(twin)
+        say(twin, [Row(0, 10, 81.0, 192), Row(0, 20, 60.0, 192), Row(0, 500, 60.0, 192), Row(0, 700, 81.0, 192)])
+        settle(monitor)
+        before = told(twin)
+        monkeypatch.setattr(Twin, "whole_from", T0 + 400 * S)
+        monitor = Monitor(twin)
+        say(twin, [Row(0, 15, 60.0, 192), Row(0, 300, 99.0, 192)])
+        settle(monitor)
+        assert told(twin).anomalies == before.anomalies
+        say(twin, [Row(0, 600, 60.5, 192), Row(0, 650, 99.0, 192)])
+        settle(monitor)
+        assert {a.onset for a in monitor.anomalies() if a.severity == "warning"} == {T0 + 650 * S}

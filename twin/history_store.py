@@ -198,6 +198,11 @@ class HistoryStore:
         with self._reading(newer) as (view, tails):
             return history(view, tails, self._policy, Span(signal, start, end, points, known_at, until))
 
+    @property
+    def whole_from(self) -> int:
+        """From when on [ns] all readings are here; of those before only tiers, or some."""
+        return self.parts.manifest.raw_gone * DAY_NS
+
     def precision(self, time: int) -> float | None:
         """How exact the state as of `time` [ns] is [s]; None if every reading of then is still here."""
         with self.parts.reading() as view:

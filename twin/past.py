@@ -84,6 +84,11 @@ class Past:
         """The newest reading of each signal up to `time` [ns] among those recorded until `known_at` [ns]."""
         return self._store.latest(time, known_at, signals, self._newer())
 
+    @property
+    def whole_from(self) -> int:
+        """From when on [ns] all readings are kept."""
+        return self._store.whole_from
+
     def precision(self, time: int) -> float | None:
         """How exact the state as of `time` [ns] is [s]; None if every reading of then is still here."""
         return self._store.precision(time)

@@ -297,6 +297,11 @@ class Twin:
         """
         return self._past.history(signal, start, end, points, known_at)
 
+    @property
+    def whole_from(self) -> int:
+        """From when on [ns] all readings are kept; of those before there are only aggregates, or some."""
+        return self._past.whole_from
+
     def reading_count(self, signal: int | None = None) -> int:
         """How many readings are stored, of one signal or of all; superseded ones are included."""
         return self._past.reading_count(signal)
