@@ -21,6 +21,7 @@ from history_store_contract import (
     until,
 )
 
+from iotsense.twin.backup import backup, restore
 from iotsense.twin.batch import ReadingBatch
 from iotsense.twin.entry import EventDraft
 from iotsense.twin.errors import StoreError, StoreRefusedError
@@ -323,3 +324,27 @@ async def test_what_somebody_has_to_put_right_is_told(
     async with following(twin, store) as followed:
         await until(lambda: followed.status.state is StoreState.FAILED, "failed")
         assert words in (followed.status.error or "") and "wrong" not in (followed.status.error or "")
+
+
+async def test_a_plant_that_was_restored_leaves_the_newer_database_alone(
+    twin: Twin, postgresql_server: PostgreSQL, tmp_path: Path
+) -> None:
+    store = make_store(postgresql_server)
+    now = now_ns()
+    async with following(twin, store) as followed:
+        twin.apply(ReadingBatch.of([0], [now], [1.0]))
+        await followed.settled()
+        await asyncio.to_thread(backup, twin, tmp_path / "backup")
+        twin.apply(ReadingBatch.of([0], [now + S], [2.0]))
+        await followed.settled()
+    restore(tmp_path / "backup", tmp_path / "restored")
+    with Twin.open(tmp_path / "restored") as again:
+        async with following(again, store) as followed:
+            await until(lambda: followed.status.state is StoreState.FAILED, "failed")
+            assert "restored from an older backup" in (followed.status.error or "")
+        for number in range(20):  # beyond the number that the database has come to, by another way
+            again.apply(ReadingBatch.of([0], [now + number * S], [3.0]))
+        async with following(again, store) as followed:
+            await until(lambda: followed.status.state is StoreState.FAILED, "failed")
+            assert "restored from an older backup" in (followed.status.error or "")
+            assert (await store.rows(0, now, now + 9 * S)).value.tolist() == [1.0, 2.0]

@@ -14,6 +14,7 @@ from .bulk_files import FileInfo, Progress, check_files, checksum, file_info, qu
 from .directory import storage_error
 from .entry import EntryKind, unpack
 from .errors import ConflictError, DamagedFileError, NotFoundError, StorageError
+from .plant_identity import IDENTITY
 from .segment import sync_directory, translated
 from .twin import Twin
 
@@ -89,6 +90,8 @@ def _copied(twin: Twin, directory: Path, carry: Carry, progress: Progress) -> Ba
     if int(segments[0].stem) > min(needed) + 1:
         raise StorageError("the journal was shortened while it was copied; try again")
     seq, taken, changed = _end(segments)
+    if (identity := twin.directory / IDENTITY).exists():
+        copy_file(identity, directory / IDENTITY)
     names = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
     files = [file_info(directory, name, 0) for name in names]
     return Backup(secrets.token_hex(8), seq, taken, max(revision, changed), files=files)

@@ -5,15 +5,16 @@ from uuid import uuid4
 
 from .directory import storage_error
 
-_FILE = "plant-id"
+IDENTITY = "plant-id"
+"""The file."""
 
 
 def plant_identity(directory: Path) -> str:
     """The identity in the directory, drawn when there is none yet; raises StorageError."""
-    file = directory / _FILE
+    file = directory / IDENTITY
     try:
         if not file.exists():
-            new = file.with_name(_FILE + ".new")
+            new = file.with_name(IDENTITY + ".new")
             new.write_text(uuid4().hex)
             new.replace(file)
         return file.read_text().strip()

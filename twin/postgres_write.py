@@ -84,8 +84,8 @@ class PostgresWriter:
         self.partitions = Partitions()
         self.rolled_until = NEVER
 
-    async def begin(self) -> int:
-        """Learns what is there; the entry that the database has come to."""
+    async def begin(self) -> tuple[int, int]:
+        """Learns what is there; the entry that the database has come to, and when it was recorded [ns]."""
         await self._connection.execute(_LATE)
         if not self._timescale:
             await self.partitions.load(self._connection)
@@ -98,11 +98,11 @@ class PostgresWriter:
         for signal, time in newest:
             # The end of the microsecond: what lies within it may be there.
             self._newest[signal] = int(time.timestamp() * 1_000_000) * 1000 + 2999
-        found = await self._connection.execute("SELECT seq FROM iotsense.position")
+        found = await self._connection.execute("SELECT seq, recorded FROM iotsense.position")
         row = await found.fetchone()
         if row is None:
             raise StoreError("the table iotsense.position is empty")
-        return int(row[0])
+        return int(row[0]), int(row[1])
 
     async def write(self, chunk: Chunk) -> None:
         """One transaction; raises StoreError if somebody else has moved the position."""
@@ -156,7 +156,9 @@ class PostgresWriter:
             await self._connection.execute(
                 "INSERT INTO iotsense.gap (first, last) VALUES (%s, %s) ON CONFLICT DO NOTHING", [first, last]
             )
-            await self._connection.execute("UPDATE iotsense.position SET seq = %s, written = now()", [last])
+            await self._connection.execute(
+                "UPDATE iotsense.position SET seq = %s, recorded = 0, written = now()", [last]
+            )
 
     async def _write(self, chunk: Chunk) -> None:
         found = await self._connection.execute("SELECT seq FROM iotsense.position FOR UPDATE")

@@ -109,8 +109,10 @@ class HistoryStore(HistoryReader, Protocol):
     raw_retention: float | None
     """How long readings are kept [s]; None for ever."""
 
-    async def open(self, plant: str) -> int | None:
-        """Connects, and brings the tables up to date; the entry that the store has come to, if it keeps that itself.
+    async def open(self, plant: str) -> tuple[int, int] | None:
+        """Connects, and brings the tables up to date; the entry that it has come to, and when that was recorded [ns].
+
+        None if the plant keeps that for the store; no time (0) if it is not known.
 
         `plant` is this plant's identity: a database of another one is refused. Raises StoreError.
         """

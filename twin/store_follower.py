@@ -96,12 +96,9 @@ class StoreFollower:
     async def _follow(self) -> None:
         identity = await asyncio.to_thread(plant_identity, self._twin.directory)
         known = await self.store.open(identity)
-        self._written = self.position = self._twin.position(self._name) if known is None else known
-        if self.position > self._twin.last_seq:
-            raise StoreRefusedError(
-                f"it holds the entries up to {self.position}, the journal ends at {self._twin.last_seq}:"
-                f" the data directory is older than the database"
-            )
+        self._written = self.position = self._twin.position(self._name) if known is None else known[0]
+        if known is not None:
+            await asyncio.to_thread(self._check_same_story, *known)
         while True:
             full = await self._step()
             self._backoff.reset()
@@ -110,6 +107,17 @@ class StoreFollower:
             else:
                 self.status.running()
                 await self._rest()
+
+    def _check_same_story(self, seq: int, recorded: int) -> None:
+        """A data directory that was restored from a backup has other entries under the same numbers."""
+        here = seq <= self._twin.last_seq
+        if here and recorded and seq >= self._twin.first_seq:
+            here = next(iter(self._twin.journal_entries(seq - 1))).recorded == recorded
+        if not here:
+            raise StoreRefusedError(
+                f"it has entries up to {seq} that the journal does not have (up to {self._twin.last_seq}): the data"
+                f" directory was restored from an older backup; name a new database, and `iotsense migrate` fills it"
+            )
 
     async def _step(self) -> bool:
         """One chunk; whether it was full, so that there is more."""

@@ -32,7 +32,7 @@ class InfluxStore:
         self._reader: InfluxServer | None = None
         self._writing = asyncio.Lock()
 
-    async def open(self, plant: str) -> int | None:
+    async def open(self, plant: str) -> tuple[int, int] | None:
         """Connects, makes what is missing; None, for how far it has come is the plant's to know."""
         await self.close()
         await _in_thread(lambda: self._open(plant))

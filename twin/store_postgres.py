@@ -69,7 +69,7 @@ class PostgresStore:
         self._reader: Connection | None = None
         self._writing, self._reading = asyncio.Lock(), asyncio.Lock()
 
-    async def open(self, plant: str) -> int | None:
+    async def open(self, plant: str) -> tuple[int, int] | None:
         """Connects, brings the tables up to date; the entry that the database has come to."""
         await self.close()
         with translated(self.address):
@@ -144,7 +144,7 @@ class PostgresStore:
                 with contextlib.suppress(Exception):  # it may be broken already, which is why it is closed
                     await connection.close()
 
-    async def _begin(self, connection: "Connection", plant: str) -> int:
+    async def _begin(self, connection: "Connection", plant: str) -> tuple[int, int]:
         self.timescale = await postgres_schema.upgrade(connection, plant)
         self._writer = PostgresWriter(connection, self.timescale)
         position = await self._writer.begin()
