@@ -6,8 +6,9 @@ import strawberry
 
 from ..twin.history_report import Kept as KeptNow
 from .field import field
-from .moment import Ask
+from .moment import Ask, plant_field
 from .scalars import Long, Time
+from .view import View
 
 
 @strawberry.type(description="One kind of what is kept: raw readings, thinned ones (for replay), or a tier.")
@@ -55,6 +56,11 @@ class Storage:
 
 @strawberry.type
 class StorageQuery:
+    @plant_field
+    def precision(self, view: View) -> float | None:
+        """How exact the times of that instant are [s], where not all of its readings are there any more; else null."""
+        return view.plant.precision
+
     @field
     async def storage(self, info: Ask) -> Storage:
         """What storage takes now, and what it will need at the present rate."""

@@ -39,6 +39,7 @@ from .console_routes import console_routes
 from .context import Context
 from .endpoint import Answer, Endpoint, Operation
 from .guard import Guard
+from .moment import told
 from .openapi import openapi
 from .telemetry import TelemetryRoute
 
@@ -110,7 +111,7 @@ def _bound(run: Operation, context: Context) -> Callable[[Request], Awaitable[Re
     @functools.wraps(run)
     async def bound(request: Request) -> Response:
         try:
-            return await run(context, request)
+            return told(request, await run(context, request))
         except IoTSenseError as error:
             return error_answer(error)
         except HTTPException:

@@ -1,6 +1,7 @@
 """The instant of a read: `as_of`, `known_at`, `scenario` and `min_revision`, which every read of the plant takes."""
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from ..twin.as_of import AsOf
 from . import query
@@ -25,6 +26,7 @@ MOMENT = (
         {"type": "integer", "minimum": 0},
     ),
 )
+PRECISION = "IoTSense-Precision"
 _NAMES = tuple(parameter.name for parameter in MOMENT)
 
 
@@ -36,4 +38,13 @@ async def moment(context: Context, request: Request, *names: str) -> AsOf:
     query.only(request, *names, *_NAMES)
     time, known_at = query.instant(request, "as_of"), query.instant(request, "known_at")
     await context.twin.revisions.seen(query.whole(request, "min_revision", 0))
-    return await context.twin.as_of_async(time, known_at, request.query_params.get("scenario"))
+    plant = await context.twin.as_of_async(time, known_at, request.query_params.get("scenario"))
+    request.state.precision = plant.precision
+    return plant
+
+
+def told(request: Request, response: Response) -> Response:
+    """The answer; where not all readings of the instant are left, a header says how exact its times are [s]."""
+    if (precision := getattr(request.state, "precision", None)) is not None:
+        response.headers[PRECISION] = f"{precision:g}"
+    return response

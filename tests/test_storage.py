@@ -12,6 +12,7 @@ from service_fixtures import API, client, run_cli, service, write_plant
 from iotsense.twin.batch import ReadingBatch
 from iotsense.twin.history_policy import Policy
 from iotsense.twin.history_tier import Tier
+from iotsense.twin.times import format_time, now_ns
 
 START = 19_000 * DAY
 
@@ -64,3 +65,41 @@ async def test_every_facade_tells_it(tmp_path: Path) -> None:
         assert "for ever" in said.stdout and "readings a day" in said.stdout
         said = await asyncio.to_thread(run_cli, "storage", "--json", "--url", running.url, cwd=tmp_path)
         assert json.loads(said.stdout)["history"][0]["rows"] == raw["rows"]
+
+
+async def test_an_old_instant_says_how_exact_it_is(tmp_path: Path) -> None:
+    plant = write_plant(tmp_path)
+    plant.write_text(plant.read_text() + "\niotsense: {storage: {retention: {raw: 1d, 1m_aggregates: 9y}}}\n")
+    async with service(tmp_path / "data", plant) as running, client(running) as http:
+        speed = running.twin.graph.find_signal("conveyor.speed").index
+        now = now_ns()
+        time = now - 20 * DAY + np.arange(600) * S
+        running.twin.apply(ReadingBatch.of([speed] * 600, time, np.arange(600, dtype=float)))
+        assert await asyncio.to_thread(running.twin.catch_up)
+        await asyncio.to_thread(running.twin._store.flush)
+        while await asyncio.to_thread(running.twin._store.upkeep.step):
+            pass
+        path = f"{API}/signals/conveyor.speed/history"
+        span = {"from": format_time(int(time[0])), "to": format_time(int(time[-1]))}
+        found = (await http.get(path, params=span)).json()
+        assert (found["tier"], found["precision_s"], found["bucket_s"]) == ("1m", 60.0, 60.0)
+        assert (found["low"][0], found["high"][-1]) == (0.0, 599.0)
+        shown = (await http.get(f"{API}/nodes", params={"as_of": format_time(now)})).headers
+        assert "IoTSense-Precision" not in shown
+        shown = (await http.get(f"{API}/nodes", params={"as_of": format_time(int(time[300]))})).headers
+        assert shown["IoTSense-Precision"] == "60"
+        query = {"query": f'{{ precision(asOf: "{format_time(int(time[300]))}") }}'}
+        assert (await http.post("/graphql", json=query)).json()["data"] == {"precision": 60.0}
+        said = await asyncio.to_thread(
+            run_cli,
+            "history",
+            "conveyor.speed",
+            "--from",
+            span["from"],
+            "--to",
+            span["to"],
+            "--url",
+            running.url,
+            cwd=tmp_path,
+        )
+        assert "from 1m, times are exact to 60 s" in said.stdout
