@@ -288,6 +288,18 @@ anomaly_detection:
     assert anomaly.data["value"] == pytest.approx(95.0)
 
 
+def test_rules_of_a_type_watch_what_is_computed_on_its_instances(twin: Twin) -> None:
+    rule = '{ name: strong, type: threshold, sensor: power, conditions: [{ operator: ">", threshold: 1, unit: kW }] }'
+    define(twin, PLANT.replace("    computed:\n", f"    rules: [{rule}]\n    computed:\n", 1))
+    workers = (Computation(twin), Monitor(twin))
+    for worker in workers:
+        settle(worker)
+    say(twin, [Row(0, 1, 100.0, 192), Row(1, 1, 11.0, 192)])
+    for worker in workers:
+        settle(worker)
+    assert [a.data["signal_id"] for a in workers[1].anomalies()] == ["line.p1.power"]  # type: ignore[union-attr]
+
+
 def test_it_comes_to_rest(twin: Twin) -> None:
     define(twin, PLANT)
     worker = Computation(twin)

@@ -129,7 +129,8 @@ def _texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
 
 
 def _rules(type: ComponentType, effective: EffectiveType, path: Path) -> Iterator[Problem]:
-    known = tuple(dict.fromkeys(word for item in effective.sensors.values() for word in _words(item.fields)))
+    words = [word for item in effective.sensors.values() for word in _words(item.fields)]
+    known = tuple(dict.fromkeys([*words, *effective.items["computed"]]))
     for number, rule in enumerate(type.rules):
         here: Path = (*path, "rules", number)
         named: list[tuple[Path, str]]
