@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from . import __version__
+from .cli_assets import assets
 from .cli_backup import backup, restore
 from .cli_bulk import bulk
 from .cli_definitions import apply, export, init, plan, schema, validate
@@ -14,7 +15,7 @@ from .cli_ingest import dead_letters, load
 from .cli_migrate import downgrade, migrate
 from .cli_plant import events, history, state, status, twins
 from .cli_replay import replay
-from .cli_reports import amend, asset, assets, load_events, report, retract
+from .cli_reports import report
 from .cli_revisions import diff, log
 from .cli_run import demo, run
 from .cli_scenario import scenario
@@ -43,8 +44,6 @@ def version() -> None:
 
 for command in (run, demo, init, validate, plan, apply, export, schema, load, dead_letters, bulk, backup, restore):
     cli.add_command(command)
-for command in (report, amend, retract, load_events, asset, assets):
-    cli.add_command(command)
 for command in (migrate, downgrade, replay, log, diff):
     cli.add_command(command)
 for command in (
@@ -63,6 +62,8 @@ for command in (
     log,
     diff,
 ):
+    cli.add_command(command)
+for command in (report, assets):
     cli.add_command(command)
 
 

@@ -1,5 +1,6 @@
-"""Verbs for what people report, and for the assets that stand in the plant's places."""
+"""`iotsense report`: tell of what happened, correct it, end it, take it back."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,182 +8,219 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .cli_options import connected, json_option, plant_options, print_json, table, target_options
+from .twin.report import KINDS
 
 if TYPE_CHECKING:
     from .connection import Connection, Target
 
 Verb = Callable[..., Any]
-_DAY_S = 86_400
+
+key_option = click.option("--key", metavar="KEY", help="Yours: the same key is the same request, for ever.")
+reason_option = click.option("--reason", metavar="TEXT", help="Why.")
+value_option = click.option("--value", "values", multiple=True, metavar="NAME=VALUE", help="A value of yours.")
+
+
+@click.group()
+def report() -> None:
+    """Tell of what happened: a failure, a repair, an inspection, downtime, a batch, a product run, anything else.
+
+    What the signals of the node showed when it began, and when it ended, becomes part of the event.
+    """
 
 
 def _telling(verb: Verb) -> Verb:
-    """`--from`, `--to`, `--reason`, `--by`, `--set`."""
     for option in (
-        click.option("--set", "facts", multiple=True, metavar="NAME=VALUE", help="Something else to keep with it."),
-        click.option("--by", help="Who reports it."),
-        click.option("--reason", help="Why, in words or as a code."),
-        click.option("--to", "until", metavar="TIME", help="When it ended, ISO 8601, if that is known."),
+        key_option,
+        click.option("--id", metavar="ID", help="Your name for it."),
+        click.option("--capture", multiple=True, metavar="SIGNAL", help="Keep what this showed [default: the state]."),
+        value_option,
+        reason_option,
+        click.option("--at", metavar="TIME", help="It was an instant, ISO 8601."),
+        click.option("--to", "until", metavar="TIME", help="When it ended, ISO 8601 [default: not yet]."),
         click.option("--from", "time", metavar="TIME", help="When it began, ISO 8601 [default: now]."),
     ):
         verb = option(verb)
-    return verb
+    return target_options(json_option(verb))
 
 
-@click.command()
+def _kind_command(kind: str) -> click.Command:
+    @click.command(kind.replace("_", "-"), help=f"Report a {kind.replace('_', ' ')} of a NODE.")
+    @click.argument("node")
+    @_telling
+    def tell(target: "Target", as_json: bool, node: str, key: str | None, **told: Any) -> None:
+        _report(target, {"kind": kind, "node": node, **_told(told)}, key, as_json)
+
+    return tell
+
+
+for _kind in KINDS:
+    report.add_command(_kind_command(_kind))
+
+
+@report.command()
 @click.argument("kind")
 @click.argument("node")
 @_telling
-@click.option("--capture", multiple=True, metavar="SIGNAL", help="Keep this signal's values [default: all the node's].")
-@click.option("--key", help="The same key is the same event, however often it is reported.")
+def event(target: "Target", as_json: bool, kind: str, node: str, key: str | None, **told: Any) -> None:
+    """Report an event of any KIND, a word of yours, at a NODE."""
+    _report(target, {"kind": kind, "node": node, **_told(told)}, key, as_json)
+
+
+@connected
+async def _report(connection: "Connection", body: dict[str, Any], key: str | None, as_json: bool) -> None:
+    told(await connection.post("/events", json=body, headers=keyed(key)), as_json)
+
+
+@report.command()
+@click.argument("id")
+@click.option("--at", metavar="TIME", help="When, ISO 8601 [default: now].")
+@reason_option
+@value_option
+@key_option
 @target_options
 @json_option
-def report(
-    target: "Target", as_json: bool, facts: Sequence[str], capture: Sequence[str], key: str | None, **told: Any
+def end(
+    target: "Target", as_json: bool, id: str, at: str | None, reason: str | None, values: Sequence[str], key: str | None
 ) -> None:
-    """Report an event at a NODE.
+    """Give the end of what was reported under an ID, or under the number of an event."""
+    from .twin.times import format_time, now_ns
 
-    KIND is failure, repair, inspection, downtime, batch, product_run, installation, or any other word.
-    """
-    told |= {"data": _data(facts), "capture": list(capture) or None}
-    headers = {"Idempotency-Key": key} if key else {}
-    _show(_write(target, "POST", "/events", _given(told), headers), as_json)
+    _amend(target, id, _given({"until": at or format_time(now_ns()), "reason": reason}, values), key, as_json)
 
 
-@click.command()
-@click.argument("event")
-@_telling
+@report.command()
+@click.argument("id")
+@click.option("--node", help="The right node.")
+@click.option("--from", "time", metavar="TIME", help="When it really began.")
+@click.option("--to", "until", metavar="TIME", help="When it really ended; `open` if it has not.")
+@reason_option
+@value_option
+@key_option
 @target_options
 @json_option
-def amend(target: "Target", event: str, as_json: bool, facts: Sequence[str], **told: Any) -> None:
-    """Amend a reported EVENT, by its id or number."""
-    told["data"] = _data(facts)
-    _show(_write(target, "PATCH", f"/events/{event}", _given(told), {}), as_json)
+def amend(
+    target: "Target", as_json: bool, id: str, values: Sequence[str], key: str | None, **changes: str | None
+) -> None:
+    """Correct what was reported under an ID, or under the number of an event."""
+    body = _given(changes, values)
+    if body.get("until") == "open":
+        body["until"] = None
+    _amend(target, id, body, key, as_json)
 
 
-@click.command()
-@click.argument("event")
-@click.option("--reason", help="Why.")
-@click.option("--by", help="Who says so.")
+@connected
+async def _amend(connection: "Connection", id: str, body: dict[str, Any], key: str | None, as_json: bool) -> None:
+    told(await connection.request("PATCH", f"/events/{id}", json=body, headers=keyed(key)), as_json)
+
+
+@report.command()
+@click.argument("id")
+@reason_option
+@key_option
 @target_options
 @json_option
-def retract(target: "Target", event: str, as_json: bool, **told: Any) -> None:
-    """Take back a reported EVENT, by its id or number."""
-    _show(_delete(target, f"/events/{event}", _given(told)), as_json)
+def retract(target: "Target", as_json: bool, id: str, reason: str | None, key: str | None) -> None:
+    """Take back what was reported under an ID, or under the number of an event; the log keeps it."""
+    _retract(target, id, {"reason": reason}, key, as_json)
 
 
-@click.command("load-events")
+@connected
+async def _retract(connection: "Connection", id: str, body: dict[str, Any], key: str | None, as_json: bool) -> None:
+    told(await connection.post(f"/events/{id}/retract", json=body, headers=keyed(key)), as_json)
+
+
+@report.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--timezone", metavar="ZONE", help="The zone of times that name none [default: UTC].")
 @target_options
 @json_option
-def load_events(target: "Target", file: Path, as_json: bool) -> None:
-    """Report the events of a CSV FILE.
+def load(target: "Target", as_json: bool, file: Path, timezone: str | None) -> None:
+    """Report the events of a CSV FILE: columns kind, node, from, and: to, reason, id; all others are values.
 
-    Its columns are kind, node, from, to, reason, by and key; all others are kept with the events.
+    A file may be loaded again: a row with the same id, or else kind, node and begin, corrects what it told before.
     """
-    found = _load(target, file.name, file.read_bytes())
+    result = _load(target, file.read_bytes(), {} if timezone is None else {"timezone": timezone})
     if as_json:
-        print_json(found)
+        print_json(result)
         return
-    click.echo(f"{found['events']} events in {found['rows']} rows")
-    for wrong in found["problems"]:
+    counts = ", ".join(f"{result[name]} {name}" for name in ("reported", "amended", "unchanged"))
+    click.echo(f"{result['rows']} rows: {counts}, {result['bad_rows']} could not be used")
+    for wrong in result["errors"]:
         click.echo(f"line {wrong['line']}: {wrong['reason']}", err=True)
-    if found["bad_rows"]:
-        click.echo(f"{found['bad_rows']} rows could not be used", err=True)
 
 
-@click.command()
-@click.argument("serial_number")
-@click.option("--signal", help="Show the history of the signal of this name across its places.")
-@click.option("--from", "start", metavar="TIME", help="Begin of the history [default: an hour before its end].")
-@click.option("--to", "end", metavar="TIME", help="End of the history, ISO 8601 [default: now].")
-@click.option("--points", type=click.IntRange(1), help="At most so many rows, as buckets.")
+@connected
+async def _load(connection: "Connection", content: bytes, parameters: dict[str, str]) -> Any:
+    headers = {"Content-Type": "text/csv"}
+    return await connection.post("/events/load", content=content, params=parameters, headers=headers)
+
+
+@report.command("list")
+@click.option("--kind", multiple=True, help="Only of this kind; may be repeated [default: the named ones].")
+@click.option("--node", help="Only of this node.")
+@click.option("--from", "start", metavar="TIME", help="Only what had not ended then, ISO 8601.")
+@click.option("--to", "end", metavar="TIME", help="Only what had begun before, ISO 8601.")
+@click.option("--open", "only_open", is_flag=True, help="Only what has not ended.")
 @plant_options
 @json_option
-def asset(target: "Target", serial_number: str, as_json: bool, **asked: Any) -> None:
-    """Where an asset, by its SERIAL_NUMBER, is and was."""
-    signal = asked["signal"]
-    path = f"/assets/{serial_number}" + ("/history" if signal else "")
-    span = {"signal": signal, "from": asked["start"], "to": asked["end"], "points": asked["points"]}
-    found = _get(target, path, span if signal else {})
-    if as_json:
-        print_json(found)
-    elif signal:
-        rows = [
-            [piece["node"], *row]
-            for piece in found["pieces"]
-            for row in zip(piece["history"]["time"], piece["history"]["value"], strict=True)
-        ]
-        table(["place", "time", signal], rows, title=serial_number)
-    else:
-        name = " ".join(word for word in (found["maker"], found["model"], serial_number) if word)
-        title = f"{name}, {found['age_s'] / _DAY_S:.1f} days in use"
-        table(["place", "since", "until", "days"], [_stay(stay)[1:] for stay in found["places"]], title=title)
+def list_reports(
+    target: "Target", as_json: bool, kind: Sequence[str], node: str | None,
+    start: str | None, end: str | None, only_open: bool,
+) -> None:  # fmt: skip
+    """What was reported, as it stands: corrected, without what was taken back."""
+    asked = {"kind": list(kind) or None, "node": node, "from": start, "to": end}
+    _list(target, {**asked, "open": "true" if only_open else None}, as_json)
 
 
-@click.command()
-@click.argument("node")
-@plant_options
-@json_option
-def assets(target: "Target", node: str, as_json: bool) -> None:
-    """Which assets are and were at a NODE."""
-    found = _get(target, f"/nodes/{node}/assets", {})
+@connected
+async def _list(connection: "Connection", asked: dict[str, Any], as_json: bool) -> None:
+    found = (await connection.get("/reports", **asked))["events"]
     if as_json:
         print_json(found)
         return
-    there = found["installed"]
-    title = f"{found['node']}: {there['serial_number'] if there else 'nothing'} is there"
-    rows = [[stay[0], *stay[2:]] for stay in map(_stay, found["stays"])]
-    table(["serial number", "since", "until", "days"], rows, title=title)
+    rows = [
+        [each["kind"], each["node"], each["time"], each["until"], each["data"].get("reason"), each["id"], each["seq"]]
+        for each in found
+    ]
+    table(["kind", "node", "from", "to", "reason", "id", "event"], rows)
 
 
-def _stay(stay: dict[str, Any]) -> list[Any]:
-    return [stay["serial_number"], stay["node"], stay["since"], stay["until"], f"{stay['age_s'] / _DAY_S:.1f}"]
-
-
-@connected
-async def _write(
-    connection: "Connection", method: str, path: str, body: dict[str, Any], headers: dict[str, str]
-) -> Any:
-    return await connection.request(method, path, json=body, headers=headers)
-
-
-@connected
-async def _delete(connection: "Connection", path: str, parameters: dict[str, Any]) -> Any:
-    return await connection.request("DELETE", path, params=parameters)
-
-
-@connected
-async def _get(connection: "Connection", path: str, parameters: dict[str, Any]) -> Any:
-    return await connection.get(path, **parameters)
-
-
-@connected
-async def _load(connection: "Connection", name: str, content: bytes) -> Any:
-    headers = {"Content-Type": "text/csv"}
-    return await connection.post("/events/load", params={"name": name}, content=content, headers=headers)
-
-
-def _show(event: dict[str, Any], as_json: bool) -> None:
+def told(answer: dict[str, Any], as_json: bool) -> None:
+    """Shows what a write answered."""
     if as_json:
-        print_json(event)
-    else:
-        until = f" until {event['until']}" if event["until"] else ""
-        what = f"takes back event {event['retracts']}" if event["retracts"] else f"{event['time']}{until}"
-        click.echo(f"event {event['seq']} ({event['id']}): {event['kind']} at {event['node']}, {what}")
+        print_json(answer)
+        return
+    event = answer["event"]
+    span = event["time"] + (f" to {event['until']}" if event["until"] else "")
+    taken = f" (takes back event {event['retracts']})" if event["retracts"] else ""
+    click.echo(f"event {answer['seq']}: {event['kind']} of {event['node']}, {span}, id {answer['id']}{taken}")
 
 
-def _data(facts: Sequence[str]) -> dict[str, str]:
-    data = {}
-    for fact in facts:
-        name, is_given, value = fact.partition("=")
-        if not (name and is_given):
-            raise click.UsageError(f"--set {fact!r}: write NAME=VALUE")
-        data[name] = value
-    return data
+def keyed(key: str | None) -> dict[str, str]:
+    """The header of a client's key."""
+    return {} if key is None else {"Idempotency-Key": key}
 
 
-def _given(told: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in told.items() if value is not None}
+def _told(told: dict[str, Any]) -> dict[str, Any]:
+    at, values, capture = told.pop("at"), told.pop("values"), told.pop("capture")
+    if at is not None:
+        if told["time"] is not None or told["until"] is not None:
+            raise click.UsageError("say --at for an instant, or --from and --to")
+        told |= {"time": at, "until": at}
+    return _given(told, values) | ({"capture": list(capture)} if capture else {})
 
 
-__all__ = ["amend", "asset", "assets", "load_events", "report", "retract"]
+def _given(fields: dict[str, Any], values: Sequence[str]) -> dict[str, Any]:
+    given = {name: value for name, value in fields.items() if value is not None}
+    return given | ({"values": dict(map(_value, values))} if values else {})
+
+
+def _value(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise click.UsageError(f"a value is written NAME=VALUE, not {text!r}")
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        return name, value
+    return name, value if isinstance(parsed, dict | list) else parsed

@@ -8,7 +8,7 @@ with IoTSense() as iot:
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, Unpack
 
@@ -20,7 +20,7 @@ from .client_history import Histories, Moment, moment, series_of
 from .client_moment import Instant, at
 from .client_outbox import MAX_DOCUMENTS, Outbox
 from .client_replay import ReplayOptions, frame_of, replay_query
-from .client_reports import ReportCalls
+from .client_reports import Assets, AsyncAssets, AsyncReports, Reports
 from .client_scenarios import AsyncScenarios, Scenarios
 from .client_structure import AsyncStructure, Structure
 from .client_telemetry import CLOSE_S, AsyncTelemetry, Telemetry
@@ -61,6 +61,10 @@ def _events_of(node: str | None, kind: str | None, follow: bool, instant: Instan
     return _given({"node": node, "kind": kind}) | at(instant)
 
 
+def _with(body: Json | None, request: Json) -> Json:
+    return request if body is None else {"json": body, **request}
+
+
 def _given(parameters: Json) -> Json:
     return {name: value for name, value in parameters.items() if value is not None}
 
@@ -69,7 +73,7 @@ def _unreachable(error: httpx.HTTPError, url: httpx.URL) -> SourceError:
     return SourceError(f"no service answers at {url}: {error}")
 
 
-class IoTSense(ReportCalls[Json]):
+class IoTSense:
     """A client of one service. `api_key` and `url` default to IOTSENSE_API_KEY, and IOTSENSE_URL or this machine.
 
     `buffer` is how many telemetry documents may wait. Everything raises the errors of `iotsense.twin.errors`.
@@ -89,6 +93,8 @@ class IoTSense(ReportCalls[Json]):
         self.graph = GraphQuestions(self._get)
         self.scenarios = Scenarios(self._send)
         self.structure = Structure(self._get)
+        self.reports = Reports(self._get, self._send)
+        self.assets = Assets(self._get, self._send)
 
     def __enter__(self) -> Self:
         return self
@@ -215,26 +221,20 @@ class IoTSense(ReportCalls[Json]):
         """How the service and its parts are."""
         return dict(self._get("/health", prefix=""))
 
-    def _request(self, method: str, path: str, **request: Any) -> Json:
-        try:
-            return dict(_answer(self._http.request(method, API + path, **request)))
-        except httpx.HTTPError as error:
-            raise _unreachable(error, self._http.base_url) from error
-
     def _get(self, path: str, headers: dict[str, str] | None = None, *, prefix: str = API, **parameters: Any) -> Any:
         try:
             return _answer(self._http.get(prefix + path, params=parameters, headers=headers))
         except httpx.HTTPError as error:
             raise _unreachable(error, self._http.base_url) from error
 
-    def _send(self, method: str, path: str, body: Json | None = None) -> Any:
+    def _send(self, method: str, path: str, body: Json | None = None, **request: Any) -> Any:
         try:
-            return _answer(self._http.request(method, API + path, json=body))
+            return _answer(self._http.request(method, API + path, **_with(body, request)))
         except httpx.HTTPError as error:
             raise _unreachable(error, self._http.base_url) from error
 
 
-class AsyncIoTSense(ReportCalls[Awaitable[Json]]):
+class AsyncIoTSense:
     """The same client for coroutines; `async with AsyncIoTSense() as iot:`."""
 
     def __init__(
@@ -251,6 +251,8 @@ class AsyncIoTSense(ReportCalls[Awaitable[Json]]):
         self.graph = AsyncGraphQuestions(self._get)
         self.scenarios = AsyncScenarios(self._send)
         self.structure = AsyncStructure(self._get)
+        self.reports = AsyncReports(self._get, self._send)
+        self.assets = AsyncAssets(self._get, self._send)
 
     async def __aenter__(self) -> Self:
         return self
@@ -364,12 +366,6 @@ class AsyncIoTSense(ReportCalls[Awaitable[Json]]):
         """As `IoTSense.health`."""
         return dict(await self._get("/health", prefix=""))
 
-    async def _request(self, method: str, path: str, **request: Any) -> Json:
-        try:
-            return dict(_answer(await self._http.request(method, API + path, **request)))
-        except httpx.HTTPError as error:
-            raise _unreachable(error, self._http.base_url) from error
-
     async def _get(
         self, path: str, headers: dict[str, str] | None = None, *, prefix: str = API, **parameters: Any
     ) -> Any:
@@ -378,9 +374,9 @@ class AsyncIoTSense(ReportCalls[Awaitable[Json]]):
         except httpx.HTTPError as error:
             raise _unreachable(error, self._http.base_url) from error
 
-    async def _send(self, method: str, path: str, body: Json | None = None) -> Any:
+    async def _send(self, method: str, path: str, body: Json | None = None, **request: Any) -> Any:
         try:
-            return _answer(await self._http.request(method, API + path, json=body))
+            return _answer(await self._http.request(method, API + path, **_with(body, request)))
         except httpx.HTTPError as error:
             raise _unreachable(error, self._http.base_url) from error
 

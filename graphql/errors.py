@@ -50,7 +50,7 @@ def plain(error: GraphQLError) -> GraphQLError:
     if cause is None:
         return _with(error, error.message, {"code": "BAD_REQUEST"} | dict(error.extensions or {}))
     if isinstance(cause, errors.IoTSenseError):
-        return _with(error, str(cause), _extensions(cause))
+        return _with(error, str(cause), extensions(cause))
     number = uuid.uuid4().hex[:12]
     log.error("a resolver failed (%s) at %s", number, error.path, exc_info=cause)
     return _with(error, f"internal error {number}; the service's log tells more", {"code": "INTERNAL"})
@@ -63,15 +63,16 @@ def _cause(error: GraphQLError) -> BaseException | None:
     return cause
 
 
-def _extensions(error: errors.IoTSenseError) -> dict[str, Any]:
-    extensions: dict[str, Any] = {"code": next(code for kind, code in CODES if isinstance(error, kind))}
+def extensions(error: errors.IoTSenseError) -> dict[str, Any]:
+    """What a program needs to know of an error of ours: its code, and what helps."""
+    told: dict[str, Any] = {"code": next(code for kind, code in CODES if isinstance(error, kind))}
     if isinstance(error, errors.AmbiguousIdError):
-        extensions["candidates"] = error.candidates
+        told["candidates"] = error.candidates
     if isinstance(error, errors.InvalidValueError) and error.field is not None:
-        extensions["field"] = error.field
+        told["field"] = error.field
     if isinstance(error, errors.OverloadedError):
-        extensions["retryAfter"] = error.retry_after
-    return extensions
+        told["retryAfter"] = error.retry_after
+    return told
 
 
 def _with(error: GraphQLError, message: str, extensions: dict[str, Any]) -> GraphQLError:

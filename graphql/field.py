@@ -15,3 +15,8 @@ def field(resolver: Callable[..., object]) -> StrawberryField:
 def subscription(resolver: Callable[..., object]) -> StrawberryField:
     """A subscription that the resolver, an asynchronous generator, feeds."""
     return strawberry.subscription(resolver, description=inspect.getdoc(resolver))
+
+
+def mutation(resolver: Callable[..., object]) -> StrawberryField:
+    """A mutation that the resolver carries out."""
+    return strawberry.mutation(resolver, description=inspect.getdoc(resolver))

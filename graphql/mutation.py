@@ -1,4 +1,4 @@
-"""What can be changed."""
+"""What changes the plant."""
 
 import strawberry
 

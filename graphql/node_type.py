@@ -12,6 +12,7 @@ from ..twin.model import FEEDS_INTO, Level, Origin
 from .event_type import Anomaly, Event
 from .field import field
 from .graph_node import NodeQuestions
+from .report_query import NodeAssets
 from .scalars import Long
 from .signal_type import Signal, StateEntry
 from .view import View
@@ -28,7 +29,7 @@ class Health:
 
 
 @strawberry.type(description="A node of the plant: enterprise, site, area, line, component or sensor.")
-class Node(NodeQuestions):
+class Node(NodeQuestions, NodeAssets):
     view: strawberry.Private[View]
     record: strawberry.Private[model.Node]
     id: strawberry.ID

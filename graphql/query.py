@@ -10,12 +10,12 @@ from ..twin import model
 from ..twin.errors import InvalidValueError
 from ..twin.model import Level
 from ..twin.times import now_ns
-from .asset_query import AssetQuery
 from .event_type import Anomaly, Event
 from .field import field
 from .graph_query import GraphQuery
 from .moment import Ask, plant_field
 from .node_type import Node, Relationship, check_first
+from .report_query import ReportQuery
 from .revision_query import RevisionQuery
 from .scalars import Long
 from .scenario_query import ScenarioQuery
@@ -42,7 +42,7 @@ class NodePage:
 
 
 @strawberry.type
-class Query(AssetQuery, GraphQuery, ScenarioQuery, StorageQuery, RevisionQuery):
+class Query(GraphQuery, ReportQuery, ScenarioQuery, StorageQuery, RevisionQuery):
     @plant_field
     def twin(self, view: View, id: strawberry.ID) -> Node | None:
         """A twin: a line, or an area that holds components itself."""

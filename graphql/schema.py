@@ -1,4 +1,4 @@
-"""The schema: questions and subscriptions, with limits on what one operation may ask for."""
+"""The schema: questions, mutations and subscriptions, with limits on what one operation may ask for."""
 
 from collections.abc import Sequence
 

@@ -142,7 +142,10 @@ class Signal:
         return self.view.reading(self.signal)
 
     def _history(self, start: int, end: int, points: int) -> History:
-        rows = self.view.plant.history(self.signal.index, start, end, points)
+        return self.shown_history(self.view.plant.history(self.signal.index, start, end, points), start, end)
+
+    def shown_history(self, rows: Rows, start: int, end: int) -> History:
+        """What GraphQL shows of a history of it over [start, end) [ns]."""
         return History(
             time=TimeColumn(times(rows.time)),
             value=ValueColumn(self._values(rows)),

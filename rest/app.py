@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..graphql.app import graphql_routes
 from ..twin.errors import IoTSenseError
 from . import (
+    assets,
     bulk,
     dead_letters,
     definitions,
@@ -57,6 +58,8 @@ ENDPOINTS: list[Endpoint] = [
     *nodes.ENDPOINTS,
     *signals.ENDPOINTS,
     *events.ENDPOINTS,
+    *reports.ENDPOINTS,
+    *assets.ENDPOINTS,
     *graph.ENDPOINTS,
     *definitions.ENDPOINTS,
     *scenarios.ENDPOINTS,
@@ -65,7 +68,6 @@ ENDPOINTS: list[Endpoint] = [
     *dead_letters.ENDPOINTS,
     *loading.ENDPOINTS,
     *bulk.ENDPOINTS,
-    *reports.ENDPOINTS,
     *stores.ENDPOINTS,
     *migration.ENDPOINTS,
     *storage.ENDPOINTS,

@@ -35,8 +35,8 @@ async def history(context: Context, request: Request) -> Response:
     points = query.whole(request, "points", 0, low=1, high=PAGE) or None
     limit = query.whole(request, "limit", PAGE, low=1, high=PAGE)
     found = await asyncio.to_thread(plant.history, signal.index, start, end, points)
-    answer = columns(plant, signal, found, limit)
-    answer.signal, answer.start, answer.to = graph.signal_id(signal), format_time(start), format_time(end)
+    answer = history_columns(plant, signal, found, limit)
+    answer.start, answer.to = format_time(start), format_time(end)
     return json_answer(answer)
 
 
@@ -63,11 +63,11 @@ def iso_times(times: NDArray[np.int64]) -> list[str]:
     return [f"{stamp}Z" for stamp in text.tolist()]
 
 
-def columns(plant: AsOf, signal: Signal, found: History, limit: int) -> SignalHistory:
-    """A history as clients read it, at most so many rows of it; whose it is and its span are the caller's to say."""
+def history_columns(plant: AsOf, signal: Signal, found: History, limit: int) -> SignalHistory:
+    """A history as clients read it, at most `limit` rows; the span is for the caller to tell."""
     more = len(found) > limit
     rows = slice(0, limit)
-    answer = SignalHistory("", signal.unit)
+    answer = SignalHistory(plant.graph.signal_id(signal), signal.unit)
     answer.time = iso_times(found.time[rows])
     answer.value = _values(plant, signal, found.value[rows], found.bucket)
     answer.quality = [_WORDS[quality] for quality in found.quality[rows].tolist()]

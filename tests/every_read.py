@@ -21,13 +21,12 @@ from iotsense.rest.context import Context
 from iotsense.twin.apply_definition import apply_plan
 from iotsense.twin.batch import ReadingBatch
 from iotsense.twin.entry import EventDraft
-from iotsense.twin.errors import ConflictError
+from iotsense.twin.errors import ConflictError, InvalidValueError
 from iotsense.twin.graph_edit import GraphEdit
 from iotsense.twin.model import Level
 from iotsense.twin.plan import plan
 from iotsense.twin.project import load_texts
-from iotsense.twin.report_words import Report
-from iotsense.twin.reports import reports_of
+from iotsense.twin.report import Amendment, Asset, Report
 from iotsense.twin.times import format_time, now_ns
 from iotsense.twin.twin import Twin
 
@@ -104,7 +103,7 @@ def make_past(twin: Twin, chance: random.Random) -> tuple[int, list[int]]:
     base = now_ns()
     stamps = [_stamp(twin)]
     for _ in range(40):
-        for what in chance.choices((_read, _read, _read, _breach, _restructure, _fall_silent, _install), k=2):
+        for what in chance.choices((_read, _read, _read, _breach, _restructure, _fall_silent, _install, _report), k=2):
             what(twin, chance, base)
         stamps.append(_stamp(twin))
     return base, stamps
@@ -169,7 +168,20 @@ def _fall_silent(twin: Twin, chance: random.Random, base: int) -> None:
 
 
 def _install(twin: Twin, chance: random.Random, base: int) -> None:
-    at = format_time(base + chance.randrange(40) * S // 10)
+    at = base + chance.randrange(40) * S // 10
     place, serial = chance.choice(("line_1.conveyor", "line_1.robot")), chance.choice(("A1", "B2"))
     with contextlib.suppress(ConflictError):  # two at one moment
-        reports_of(twin).report(Report("installation", place, at, data={"serial_number": serial, "maker": "M"}))
+        twin.reports.report(Report("installation", place, at, asset=Asset(serial, "M")))
+
+
+def _report(twin: Twin, chance: random.Random, base: int) -> None:
+    """A report that is new, or is ended, moved or taken back."""
+    at = base + chance.randrange(40) * S // 10
+    id = f"R-{chance.randrange(3)}"
+    with contextlib.suppress(ConflictError, InvalidValueError):  # it was taken back, it would end before its begin
+        if not twin.reports.known(id):
+            twin.reports.report(Report("failure", "line_1.conveyor", at, id=id, capture=()))
+        elif chance.random() < 0.2:
+            twin.reports.retract(id)
+        else:
+            twin.reports.amend(id, chance.choice((Amendment(until=at), Amendment(time=at), Amendment(until=None))))

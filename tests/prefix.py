@@ -23,7 +23,12 @@ def prefix_twin(twin: Twin, directory: Path, time: int | None, known_at: int | N
     segment.open_writer()
     segment.append(rows, [])
     segment.close()
-    return Twin.open(directory)
+    rebuilt = Twin.open(directory)
+    rebuilt.catch_up()
+    # The numbers that are left out are not lost.
+    rebuilt._catalog._writer.execute("DELETE FROM event_gap")
+    rebuilt._catalog._look_at_gaps()
+    return rebuilt
 
 
 def _row(entry: Entry) -> Row:
@@ -37,10 +42,14 @@ def _until(entry: Entry, time: int) -> Entry:
             return entry._replace(value=entry.value.take(np.flatnonzero(entry.value.time <= time)))
         case EntryKind.EVENTS:
             found = [_not_ended(event, time) for event in entry.value if event.time <= time]
-            return entry._replace(value=found)
+            return entry._replace(value=found) if found else _nothing(entry)
         case EntryKind.STRUCTURE if entry.recorded > time:
-            return entry._replace(kind=EntryKind.POSITION, value=Position("prefix", 0))
+            return _nothing(entry)
     return entry
+
+
+def _nothing(entry: Entry) -> Entry:
+    return entry._replace(kind=EntryKind.POSITION, value=Position("prefix", 0))
 
 
 def _not_ended(event: Event, time: int) -> Event:

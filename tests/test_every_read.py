@@ -25,6 +25,7 @@ from iotsense.client import AsyncIoTSense, IoTSense
 from iotsense.graphql.schema import schema
 from iotsense.rest.app import ENDPOINTS
 from iotsense.twin.errors import IoTSenseError
+from iotsense.twin.report import KINDS
 
 CONVEYOR, SPEED = "line_1.conveyor", "line_1.conveyor.c_speed"
 
@@ -70,9 +71,11 @@ REST: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
     "rollup": [({}, {"node": "line_1", "signal": "speed", "aggregate": "max"})],
     "impact_of_a_stop": [({}, {"node": CONVEYOR})],
     "single_points_of_failure": [({}, {})],
-    "asset_of": [({"serial": "A1"}, {})],
-    "asset_signal": [({"serial": "A1"}, {"signal": "speed", "from": "$start", "to": "$end"})],
-    "assets_at": [({"id": CONVEYOR}, {})],
+    "event": [({"id": "R-0"}, {}), ({"id": "R-1"}, {}), ({"id": "9"}, {})],
+    "reports": [({}, {}), ({}, {"node": CONVEYOR, "open": "true"})],
+    "assets": [({}, {})],
+    "stays": [({}, {}), ({}, {"node": CONVEYOR}), ({}, {"serial_number": "A1"})],
+    "asset_history": [({}, {"serial_number": "A1", "signal": "speed", "from": "$start", "to": "$end"})],
     "rows": [({}, {})],
 }
 NO_READS = {
@@ -82,7 +85,8 @@ NO_READS = {
     "health", "livez", "readyz", "metrics", "sources", "problem_page", "openapi_document",
     "storage",
 }  # fmt: skip
-SERVICE_MEMBERS = ("last", "notices", "last_seq", "at", "age_s")  # an age goes on until now
+AGES = ("installed_s", "in_service_s", "installedS", "inServiceS")  # which go on until now
+SERVICE_MEMBERS = ("last", "notices", "last_seq", "at", *AGES)
 
 
 def test_every_endpoint_that_reads_is_walked() -> None:
@@ -124,9 +128,8 @@ ARGUMENTS = {
     "Query.rollup": 'node: "line_1", signal: "speed", aggregate: MAX',
     "Query.impact": f'node: "{CONVEYOR}"',
     "Query.asset": 'serialNumber: "A1"',
-    "Query.assetHistory": 'serialNumber: "A1", signal: "speed", from: $start, to: $end',
-    "Query.assetsAt": f'node: "{CONVEYOR}"',
-    "Query.installedAsset": f'node: "{CONVEYOR}"',
+    "Query.event": 'id: "R-1"',
+    "Asset.history": 'signal: "speed", from: $start, to: $end',
     "Node.signal": 'name: "speed"',
     "Node.rollup": 'signal: "speed", aggregate: MAX',
     "Signal.history": "from: $start, to: $end, points: 9",
@@ -203,7 +206,7 @@ def test_graphql(plant: Walk, name: str) -> None:
         answer = httpx.post(f"{url}/graphql", json={"query": head + text, "variables": variables}, timeout=60).json()
         for error in answer.get("errors", ()):
             assert error["extensions"]["code"] in ("NOT_FOUND", "INVALID_VALUE"), (text, error)
-        return masked(answer, "at", "age")
+        return masked(answer, "at", *AGES)
 
     check(plant, ask)
 
@@ -225,16 +228,21 @@ SDK: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "graph.rollup": [(("line_1", "speed"), {"aggregate": "max"})],
     "graph.impact": [((CONVEYOR,), {})],
     "graph.single_points_of_failure": [((), {})],
-    "asset": [(("A1",), {})],
-    "asset_history": [(("A1", "speed", "$start", "$end"), {})],
-    "assets_at": [((CONVEYOR,), {})],
+    "reports.get": [(("R-1",), {})],
+    "reports.all": [((), {}), ((), {"kind": ["failure", "repair"], "node": CONVEYOR})],
+    "assets.all": [((), {})],
+    "assets.stays": [((), {"node": CONVEYOR})],
+    "assets.history": [(("A1", "speed"), {"start": "$start", "end": "$end"})],
 }
 SCENARIO_CALLS = {f"scenarios.{call}" for call in ("all", "get", "fork", "override", "replay", "remove")}
-REPORTING = {"report", "amend", "retract", "structure.log", "structure.diff"}
+REPORTING = {f"reports.{call}" for call in ("report", "end", "amend", "retract", "load")}
+INSTALLING = {"assets.install", "assets.remove"}
 NO_READ_CALLS = (
     {"close", "aclose", "flush", "health", "bulk_export", "bulk_import", "backup", "replay"}
+    | {"structure.log", "structure.diff"}
     | SCENARIO_CALLS
     | REPORTING
+    | INSTALLING
 )
 
 
@@ -320,14 +328,18 @@ VERBS: dict[str, list[list[str]]] = {
     "graph rollup": [["line_1", "speed", "--aggregate", "max"]],
     "graph impact": [[CONVEYOR]],
     "graph single-points-of-failure": [[]],
-    "asset": [["A1", "--json"], ["A1", "--signal", "speed", "--from", "$start", "--to", "$end"]],
-    "assets": [[CONVEYOR, "--json"]],
+    "report list": [["--json"], ["--node", CONVEYOR, "--open"]],
+    "assets list": [["--json"]],
+    "assets stays": [["--node", CONVEYOR]],
+    "assets history": [["A1", "speed", "--from", "$start", "--to", "$end"]],
 }
 NO_READ_VERBS = {
     "version", "run", "demo", "init", "validate", "plan", "apply", "schema", "load", "status", "sources",
     "dead-letters list", "dead-letters replay", "dead-letters purge", "bulk export", "bulk import", "backup", "restore",
-    "stores", "repair", "report", "amend", "retract", "load-events",
+    "stores", "repair", "report end", "report amend", "report retract", "report load", "report event",
+    *(f"report {kind.replace('_', '-')}" for kind in KINDS), "assets install", "assets remove",
     "scenario list", "scenario show", "scenario fork", "scenario set", "scenario remove", "replay", "log", "diff",
+    "migrate", "downgrade",
     "storage",
 }  # fmt: skip
 
@@ -343,7 +355,7 @@ def verbs(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Com
 def test_every_verb_that_reads_is_walked() -> None:
     found = dict(verbs(cli))
     reading = {name for name, verb in found.items() if any(p.name == "known_at" for p in verb.params)}
-    assert reading - {"scenario fork"} == set(VERBS)  # which forks the plant as of then
+    assert reading - {"scenario fork", "replay"} == set(VERBS)  # which fork, or go on from, then
     assert set(found) - set(VERBS) == NO_READ_VERBS
 
 
@@ -366,7 +378,7 @@ def test_command_line(plant: Walk, verb: str) -> None:
 def without_clock(text: str) -> str:
     """`graph impact` counts from the moment itself, which for a rebuilt plant is now."""
     try:
-        return json.dumps(masked(json.loads(text), "at", "age_s"))
+        return json.dumps(masked(json.loads(text), "at", *AGES))
     except ValueError:
         return text
 

@@ -1,228 +1,243 @@
-"""Events that people report, and the assets that stand in places: amended, taken back, and seen as of any instant."""
+"""Events that people report: captured readings, amendments, retractions, requests that come twice, files."""
 
+import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from facade_fixtures import S, put
+from report_fixtures import one_line
 
-from iotsense.twin.assets import asset, asset_history, installed_at, stays
-from iotsense.twin.batch import ReadingBatch
+from iotsense.twin.entry import EventDraft
 from iotsense.twin.errors import ConflictError, InvalidValueError, NotFoundError
-from iotsense.twin.graph_edit import GraphEdit
-from iotsense.twin.model import DataType, Level, Role
-from iotsense.twin.report_words import Amendment, Report
-from iotsense.twin.reports import Reports
-from iotsense.twin.times import NS, parse_time
+from iotsense.twin.report import Amendment, Report
+from iotsense.twin.report_file import load_reports
+from iotsense.twin.reported import reported
+from iotsense.twin.times import format_time, now_ns, parse_time
 from iotsense.twin.twin import Twin
 
-HOUR = 3600 * NS
-
-
-def plant(edit: GraphEdit) -> None:
-    line = edit.add_node(id="line", level=Level.LINE)
-    for number in (1, 2):
-        pump = edit.add_node(id=f"line.pump_{number}", level=Level.COMPONENT, parent=line.key)
-        edit.add_signal(pump.key, "health", role=Role.DERIVED, unit="percent", data_type=DataType.NUMBER)
-        flow = edit.add_node(id=f"line.pump_{number}.flow", level=Level.SENSOR, parent=pump.key)
-        edit.add_signal(flow.key, unit="m3/h", data_type=DataType.NUMBER)
-        mode = edit.add_node(id=f"line.pump_{number}.mode", level=Level.SENSOR, parent=pump.key)
-        edit.add_signal(mode.key, data_type=DataType.TEXT, labels=("idle", "running"))
-
-
-def at(hour: int) -> str:
-    return datetime(2026, 1, 1, hour, tzinfo=UTC).isoformat()
-
-
-def ns(hour: int) -> int:
-    return parse_time(at(hour))
+HOUR = 3600 * S
 
 
 @pytest.fixture
 def twin(tmp_path: Path) -> Iterator[Twin]:
-    with Twin.open(tmp_path / "data") as twin:
-        twin.change(plant, "test")
-        for number in (1, 2):
-            flow = twin.graph.find_signal(f"pump_{number}.flow").index
-            mode = twin.graph.find_signal(f"pump_{number}.mode").index
-            hours = list(range(24))
-            twin.apply(ReadingBatch.of([flow] * 24, [ns(h) for h in hours], [100.0 * number + h for h in hours]))
-            twin.apply(ReadingBatch.of([mode] * 2, [ns(0), ns(9)], [0.0, 1.0]))
+    with one_line(tmp_path / "data") as twin:
         yield twin
 
 
-def install(twin: Twin, serial: str, pump: int, hour: int, until: int | None = None) -> str:
-    end = None if until is None else at(until)
-    data = {"serial_number": serial, "maker": "KSB"}
-    made = Reports(twin).report(Report("installation", f"pump_{pump}", at(hour), end, data=data))
-    assert made.identity is not None
-    return made.identity
-
-
-def places(twin: Twin, serial: str) -> list[tuple[str, int, int | None]]:
-    return [
-        (twin.graph.node(stay.node).short_id, (stay.since - ns(0)) // HOUR, stay.until and (stay.until - ns(0)) // HOUR)
-        for stay in asset(twin.as_of(), serial)
-    ]
-
-
-def test_a_report_captures_what_the_node_showed_when_it_began_and_ended(twin: Twin) -> None:
-    reports = Reports(twin)
-    failure = reports.report(Report("failure", "pump_1", at(10), reason="bearing", data={"work_order": 7}, by="Ada"))
-    assert failure.node == twin.graph.find("pump_1").key
-    assert failure.data["reason"] == "bearing"
-    assert failure.data["work_order"] == 7
-    begin = failure.data["at_begin"]
-    assert begin["line.pump_1.flow"] == {
-        "value": 110.0, "unit": "m3/h", "time": "2026-01-01T10:00:00.000Z", "quality": "good",
+def test_an_event_keeps_what_its_node_showed_when_it_began_and_ended(twin: Twin) -> None:
+    now = now_ns()
+    put(twin, "conveyor.speed", 1.5, time=now - 3 * HOUR)
+    put(twin, "conveyor.status", 1.0, time=now - 3 * HOUR)
+    put(twin, "conveyor.speed", 0.0, time=now - HOUR)
+    event = twin.reports.report(
+        Report("failure", "conveyor", now - 2 * HOUR, now - HOUR, "belt torn", {"temperature": 81.5, "by": "Ada"})
+    )
+    assert (event.kind, event.time, event.until) == ("failure", now - 2 * HOUR, now - HOUR)
+    assert event.node == twin.graph.find("line_1.conveyor").key
+    assert (event.data["reason"], event.data["values"]) == ("belt torn", {"temperature": 81.5, "by": "Ada"})
+    begin, end = event.data["captured"]["begin"], event.data["captured"]["end"]
+    assert begin["speed"] == {
+        "value": 1.5, "unit": "m/s", "time": format_time(now - 3 * HOUR), "quality": "good",
     }  # fmt: skip
-    assert begin["line.pump_1.mode"]["value"] == "running"
-    assert "at_end" not in failure.data
-    assert [event.identity for event in twin.open_events("failure")] == [failure.identity]
-    assert failure.identity is not None
-    ended = reports.amend(failure.identity, Amendment(until=at(12), data={"cost": 300}))
-    assert ended.identity == failure.identity
-    assert ended.data["at_begin"] == begin
-    assert ended.data["at_end"]["line.pump_1.flow"]["value"] == 112.0
-    assert (ended.data["reason"], ended.data["cost"]) == ("bearing", 300)
-    assert twin.open_events("failure") == []
+    assert begin["status"]["value"] == "running"
+    assert end["speed"]["value"] == 0.0
+    assert "jam" not in begin
 
 
-def test_chosen_signals_are_captured_instead_and_none_if_none_are_wanted(twin: Twin) -> None:
-    reports = Reports(twin)
-    batch = Report("batch", "line", at(3), at(4), data={"batch": "B7"}, capture=["pump_1.flow", "pump_2.flow"])
-    made = reports.report(batch)
-    assert {id: shown["value"] for id, shown in made.data["at_end"].items()} == {
-        "line.pump_1.flow": 104.0,
-        "line.pump_2.flow": 204.0,
-    }
-    bare = reports.report(Report("inspection", "line", at(3), at(4), capture=[]))
-    assert bare.data == {}
-    assert bare.identity is not None
-    assert "at_end" not in reports.amend(bare.identity, Amendment(until=at(5))).data
-    with pytest.raises(NotFoundError):
-        reports.report(Report("inspection", "line", at(3), capture=["pump_1.torque"]))
+def test_chosen_signals_are_captured_alone_lists_whole_and_nothing_if_told(twin: Twin) -> None:
+    put(twin, "conveyor.speed", 1.5)
+    put(twin, "line_1.packer.speed", 30.0)
+    for joint in range(2):
+        put(twin, f"line_1.robot.joints.value[{joint}]", float(joint + 1))
+    chosen = twin.reports.report(Report("inspection", "conveyor", capture=("speed", "line_1.packer.speed")))
+    assert {name: each["value"] for name, each in chosen.data["captured"]["begin"].items()} == {
+        "speed": 1.5, "line_1.packer.speed": 30.0,
+    }  # fmt: skip
+    robot = twin.reports.report(Report("inspection", "robot"))
+    assert robot.data["captured"]["begin"]["joint_positions"]["value"] == [1.0, 2.0, None]
+    assert "captured" not in twin.reports.report(Report("inspection", "conveyor", capture=())).data
+    with pytest.raises(NotFoundError, match=r"has no signal 'spead'; it has health, speed, motor_temp"):
+        twin.reports.report(Report("inspection", "conveyor", capture=("spead",)))
 
 
-def test_a_key_that_was_used_makes_no_second_event(twin: Twin) -> None:
-    first = Reports(twin).report(Report("failure", "pump_1", at(10)), key="k1")
-    assert Reports(twin).report(Report("failure", "pump_1", at(10)), key="k1") == first
-    with pytest.raises(ConflictError, match="was used for a failure already"):
-        Reports(twin).report(Report("failure", "pump_2", at(10)), key="k1")
-    assert len(twin.events(kind="failure")) == 1
+def test_the_end_comes_later_and_readings_are_captured_then(twin: Twin) -> None:
+    event = twin.reports.report(Report("downtime", "conveyor", reason="no bottles"))
+    assert event.until is None
+    assert [e.seq for e in twin.open_events("downtime")] == [event.seq]
+    put(twin, "conveyor.speed", 2.0)
+    ended = twin.reports.amend(str(event.seq), Amendment(until=now_ns()))
+    assert (ended.identity, ended.time, ended.data["reason"]) == (event.identity, event.time, "no bottles")
+    assert ended.data["captured"]["end"]["speed"]["value"] == 2.0
+    assert twin.open_events("downtime") == []
+    opened = twin.reports.amend(ended.identity or "", Amendment(until=None))
+    assert (opened.until, "end" in opened.data.get("captured", {})) == (None, False)
+    assert [e.seq for e in twin.open_events("downtime")] == [opened.seq]
 
 
-def test_what_was_retracted_is_gone_but_was_known(twin: Twin) -> None:
-    reports = Reports(twin)
-    failure = reports.report(Report("failure", "pump_1", at(10)))
-    retracted = reports.retract(str(failure.seq), "it was pump 2", "Ada")
-    assert retracted.retracts == failure.seq
-    assert retracted.data == {"reason": "it was pump 2", "by": "Ada"}
-    assert twin.open_events("failure") == []
-    assert [e.seq for e in twin.as_of(known_at=failure.recorded).open_events("failure")] == [failure.seq]
-    with pytest.raises(ConflictError, match="was retracted already"):
-        reports.retract(str(failure.seq))
-    with pytest.raises(ConflictError, match="was retracted"):
-        reports.amend(str(failure.seq), Amendment(until=at(12)))
+def test_an_amendment_that_changes_nothing_writes_nothing(twin: Twin) -> None:
+    event = twin.reports.report(Report("repair", "conveyor", reason="oil", values={"litres": 2}))
+    before = twin.last_seq
+    assert twin.reports.amend(str(event.seq), Amendment(reason="oil", values={"litres": 2})) == event
+    assert twin.last_seq == before
+    amended = twin.reports.amend(str(event.seq), Amendment(values={"litres": None, "cost": 10}))
+    assert amended.data["values"] == {"cost": 10}
+    assert "values" not in twin.reports.amend(str(event.seq), Amendment(values={"cost": None})).data
+
+
+def test_a_corrected_begin_or_node_leaves_no_old_row_in_the_way(twin: Twin) -> None:
+    now = now_ns()
+    event = twin.reports.report(Report("failure", "conveyor", now - 3 * HOUR))
+    twin.reports.amend(event.identity or "", Amendment(node="robot", time=now - HOUR))
+    conveyor, robot = (twin.graph.find(f"line_1.{id}").key for id in ("conveyor", "robot"))
+    live = twin.as_of()
+    assert reported(live, node=conveyor) == []
+    assert [e.time for e in reported(live, node=robot)] == [now - HOUR]
+    # Two hours ago it had not begun, by what we know now; by what we knew before the correction it had.
+    assert reported(twin.as_of(time=now - 2 * HOUR)) == []
+    assert [e.node for e in reported(twin.as_of(now - 2 * HOUR, event.recorded))] == [conveyor]
+    assert [e.node for e in reported(twin.as_of(time=now))] == [robot]
+    assert [e.time for e in twin.open_events("failure")] == [now - HOUR]
+    assert twin.as_of(time=now - 2 * HOUR).open_events("failure") == []
+
+
+def test_what_is_taken_back_stays_in_the_log_and_counts_no_more(twin: Twin) -> None:
+    event = twin.reports.report(Report("failure", "conveyor"))
+    known = now_ns()
+    taken = twin.reports.retract(str(event.seq), "wrong machine")
+    assert (taken.retracts, taken.identity, taken.data["retraction"]) == (event.seq, event.identity, "wrong machine")
+    assert reported(twin.as_of()) == []
+    assert [e.seq for e in reported(twin.as_of(known_at=known))] == [event.seq]
+    assert twin.reports.retract(event.identity or "") == taken
+    with pytest.raises(ConflictError, match="was taken back"):
+        twin.reports.amend(str(event.seq), Amendment(reason="x"))
 
 
 @pytest.mark.parametrize(
-    ("report", "words"),
+    ("report", "error", "words"),
     [
-        (Report("Failure!", "pump_1"), "is no kind of event"),
-        (Report("anomaly", "pump_1"), "are the service's own"),
-        (Report("downtime", "pump_1"), "a downtime needs 'reason'"),
-        (Report("batch", "line"), "a batch needs 'batch'"),
-        (Report("product_run", "line", data={"product": 5}), "a product_run needs 'product', a text"),
-        (Report("installation", "pump_1", data={"maker": "KSB"}), "needs 'serial_number'"),
-        (Report("failure", "pump_1", "yesterday"), "is not a time"),
-        (Report("failure", "pump_1", "2999-01-01"), "is in the future"),
-        (Report("failure", "pump_1", at(10), at(10)), "is not after the beginning"),
-        (Report("failure", "pump_1", data={"at_end": 1}), "is where captured values stand"),
+        (Report("failure", "conveyer"), NotFoundError, "did you mean line_1.conveyor"),
+        (Report("failure", "robot", 20, 10), InvalidValueError, r"until \(1970.*\) is before time"),
+        (Report("failure", "robot", 1 << 62), InvalidValueError, "too far in the future"),
+        (Report("failure", "robot", 1, 1 << 62), InvalidValueError, r"until .* too far in the future"),
+        (Report("anomaly", "robot"), InvalidValueError, "the service itself tells of anomaly"),
+        (Report("tool change", "robot"), InvalidValueError, "a kind is a word"),
+        (Report("failure", "robot", id="a:b"), InvalidValueError, "an id has up to 80"),
+        (Report("failure", "robot", id="4711"), InvalidValueError, "is not a number alone"),
+        (Report("installation", "robot"), InvalidValueError, "serial_number"),
+        (Report("failure", "robot", values={"x": "y" * 70_000}), InvalidValueError, "an event carries 65536"),
     ],
 )
-def test_what_makes_no_sense_is_refused_and_leaves_nothing(twin: Twin, report: Report, words: str) -> None:
+def test_what_cannot_be_is_refused_and_nothing_written(
+    twin: Twin, report: Report, error: type[Exception], words: str
+) -> None:
+    before = twin.last_event_seq
+    with pytest.raises(error, match=words):
+        twin.reports.report(report)
+    assert twin.last_event_seq == before
+
+
+def test_the_future_begins_where_the_definition_says(twin: Twin) -> None:
+    soon = now_ns() + 3600 * S
+    with pytest.raises(InvalidValueError, match="too far"):
+        twin.reports.report(Report("batch", "robot", soon))
+    twin.change(lambda edit: edit.set_definition({"sensor_ingestion": {"max_ahead": "2h"}}), "test")
+    assert twin.reports.report(Report("batch", "robot", soon)).time == soon
+
+
+def test_a_request_that_comes_again_is_one_event_restarts_included(tmp_path: Path) -> None:
+    report = Report("failure", "conveyor", reason="jam")
+    with one_line(tmp_path / "data") as twin:
+        event = twin.reports.report(report, "key 1")
+        ended = twin.reports.amend(event.identity or "", Amendment(until=now_ns()), "key 2")
+        assert twin.reports.report(report, "key 1") == event
+        assert twin.reports.report(report, "key 3") != event
+        last = twin.last_event_seq
+    with Twin.open(tmp_path / "data") as twin:
+        assert twin.reports.report(report, "key 1") == event
+        assert twin.reports.amend(str(event.seq), Amendment(until=ended.until), "key 2") == ended
+        with pytest.raises(ConflictError, match="reported already, and differently"):
+            twin.reports.report(Report("failure", "robot"), "key 1")
+        with pytest.raises(ConflictError, match="key was used for another request"):
+            twin.reports.amend(str(event.seq), Amendment(until=1), "key 2")
+        taken = twin.reports.retract(str(event.seq), "no", "key 4")
+        assert twin.reports.retract(str(event.seq), "no", "key 4") == taken
+        assert twin.last_event_seq == last + 1
+
+
+def test_the_reporters_id_names_one_event(twin: Twin) -> None:
+    report = Report("batch", "line_1", 1 * HOUR, id="B-17")
+    assert twin.reports.report(report).identity == "B-17"
+    assert twin.reports.report(report) == twin.reports.find("B-17")
+    with pytest.raises(ConflictError, match="differently"):
+        twin.reports.report(Report("batch", "line_1", 2 * HOUR, id="B-17"))
+
+
+def test_only_reports_can_be_changed(twin: Twin) -> None:
+    with pytest.raises(ConflictError, match="of the kind structure, which nobody reported"):
+        twin.reports.amend("1", Amendment(reason="x"))
+    twin.record([EventDraft(now_ns(), "anomaly", identity="rule:1:2")])
+    with pytest.raises(ConflictError, match="of the kind anomaly"):
+        twin.reports.retract(str(twin.last_event_seq))
+    for id in ("99", "0", "B-1"):
+        with pytest.raises(NotFoundError):
+            twin.reports.find(id)
+
+
+def test_many_events_after_it_do_not_hide_a_report(twin: Twin) -> None:
+    event = twin.reports.report(Report("failure", "conveyor"), "key")
+    for _ in range(6):
+        twin.record([EventDraft(now_ns(), "note") for _ in range(1000)])
+    assert twin.reports.find(str(event.seq)) == event
+    assert twin.reports.report(Report("failure", "conveyor"), "key") == event
+    assert reported(twin.as_of()) == [event]
+
+
+FILE = """\
+kind,node,from,to,reason,temperature,shift
+failure,conveyor,2024-01-15T10:00:00Z,2024-01-15T11:30:00Z,belt torn,81.5,0042
+downtime,conveyer,2024-01-15T10:00:00Z,,no bottles,,
+inspection,robot,yesterday,,,,
+repair,robot,2024-01-16T10:00:00,2024-01-16T09:00:00,,,
+batch,line_1,2024-01-16T10:00:00,,"a, b",,
+,robot,2024-01-16T10:00:00,,,,
+"""
+
+
+def test_a_file_is_taken_row_by_row(twin: Twin) -> None:
+    told = load_reports(twin, FILE.splitlines(), "Europe/Berlin")
+    assert (told.rows, told.reported, told.amended, told.unchanged, told.bad_rows) == (6, 2, 0, 0, 4)
+    assert [error.line for error in told.errors] == [3, 4, 5, 7]
+    for error, words in zip(
+        told.errors,
+        ("did you mean line_1.conveyor", "'yesterday' is not a time", "before time", "kind is"),
+        strict=True,
+    ):
+        assert re.search(words, error.reason)
+    failure, batch = reported(twin.as_of())
+    assert failure.data["values"] == {"temperature": 81.5, "shift": "0042"}
+    assert batch.time == parse_time("2024-01-16T09:00:00Z")
+    assert batch.data["reason"] == "a, b"
+
+
+def test_a_file_that_comes_again_changes_what_is_different(twin: Twin) -> None:
+    rows = ["kind,node,from,to,id", "failure,conveyor,2024-01-15T10:00:00Z,,", "batch,line_1,2024-01-15T10:00:00Z,,B1"]
+    assert load_reports(twin, rows).reported == 2
     last = twin.last_event_seq
-    with pytest.raises(InvalidValueError, match=words):
-        Reports(twin).report(report)
-    assert twin.last_event_seq == last
-
-
-def test_free_kinds_are_kept_and_the_services_own_events_are_not_for_people_to_change(twin: Twin) -> None:
-    reports = Reports(twin)
-    assert reports.report(Report("cleaning", "pump_1", at(3), at(4))).kind == "cleaning"
-    with pytest.raises(NotFoundError, match="no event is called 'nothing'"):
-        reports.amend("nothing", Amendment())
-    twin.mark_stale([(twin.graph.find_signal("pump_1.flow").index, ns(23))])
-    with pytest.raises(InvalidValueError, match="the service's own"):
-        reports.retract(str(twin.last_event_seq))
-
-
-# Assets
-
-
-def test_installing_another_asset_ends_the_former_and_age_follows_the_asset(twin: Twin) -> None:
-    install(twin, "A", 1, 2)
-    install(twin, "B", 1, 8)
-    install(twin, "A", 2, 12)
-    install(twin, "B", 2, 20)
-    assert places(twin, "A") == [("pump_1", 2, 8), ("pump_2", 12, 20)]
-    assert places(twin, "B") == [("pump_1", 8, 20), ("pump_2", 20, None)]
-    plant = twin.as_of(time=ns(14))
-    pump_1 = twin.graph.find("pump_1").key
-    there = installed_at(plant, pump_1)
-    assert there is not None
-    assert (there.serial_number, there.maker, there.age(ns(14))) == ("B", "KSB", 6 * HOUR)
-    assert [stay.serial_number for stay in stays(twin.as_of(), node=pump_1)] == ["A", "B"]
-    assert installed_at(twin.as_of(time=ns(1)), pump_1) is None
-    with pytest.raises(NotFoundError, match="no asset has the serial number 'C'"):
-        asset(plant, "C")
-
-
-def test_an_installation_that_is_reported_late_finds_its_place_between_the_others(twin: Twin) -> None:
-    install(twin, "A", 1, 2)
-    install(twin, "C", 1, 20)
-    install(twin, "B", 1, 10)
-    assert places(twin, "A") == [("pump_1", 2, 10)]
-    assert places(twin, "B") == [("pump_1", 10, 20)]
-    with pytest.raises(ConflictError, match="something was installed at"):
-        install(twin, "D", 1, 10)
-
-
-def test_an_installation_that_is_amended_or_taken_back_moves_the_end_of_the_former(twin: Twin) -> None:
-    install(twin, "A", 1, 2)
-    second = install(twin, "B", 1, 10)
-    known = twin.transfer.recorded
-    Reports(twin).amend(second, Amendment(time=at(12)))
-    assert places(twin, "A") == [("pump_1", 2, 12)]
-    Reports(twin).retract(second)
-    assert places(twin, "A") == [("pump_1", 2, None)]
-    with pytest.raises(NotFoundError):
-        asset(twin.as_of(), "B")
-    before = asset(twin.as_of(known_at=known), "A")
-    assert [stay.until for stay in before] == [ns(10)]
-
-
-def test_a_signals_history_follows_the_asset_across_places(twin: Twin) -> None:
-    install(twin, "A", 1, 2)
-    install(twin, "B", 1, 8)
-    install(twin, "A", 2, 12)
-    pieces = asset_history(twin.as_of(), "A", "flow", ns(0), ns(0) + 24 * HOUR)
-    assert [piece.signal.index for piece in pieces] == [
-        twin.graph.find_signal("pump_1.flow").index,
-        twin.graph.find_signal("pump_2.flow").index,
+    again = load_reports(twin, rows)
+    assert (again.reported, again.amended, again.unchanged, twin.last_event_seq) == (0, 0, 2, last)
+    rows[1] = "failure,conveyor,2024-01-15T10:00:00Z,2024-01-15T12:00:00Z,"
+    rows[2] = "batch,line_1,2024-01-15T11:00:00Z,,B1"
+    changed = load_reports(twin, [row.replace(",", ";") for row in rows])  # as some spreadsheets write it
+    assert (changed.reported, changed.amended) == (0, 2)
+    assert [(e.kind, e.time, e.until) for e in reported(twin.as_of())] == [
+        ("failure", parse_time("2024-01-15T10:00:00Z"), parse_time("2024-01-15T12:00:00Z")),
+        ("batch", parse_time("2024-01-15T11:00:00Z"), None),
     ]
-    values = [value for piece in pieces for value in piece.history.value.tolist()]
-    assert values == [100.0 + h for h in range(2, 8)] + [200.0 + h for h in range(12, 24)]
-    assert asset_history(twin.as_of(), "A", "torque", ns(0), ns(0) + 24 * HOUR) == []
-    thinned = asset_history(twin.as_of(), "A", "flow", ns(0), ns(0) + 24 * HOUR, points=6)
-    assert sum(len(piece.history) for piece in thinned) <= 7
 
 
-def test_reports_are_there_again_after_a_restart(tmp_path: Path) -> None:
-    with Twin.open(tmp_path) as twin:
-        twin.change(plant, "test")
-        made = Reports(twin).report(Report("failure", "pump_1", at(10), reason="x"), key="k")
-    with Twin.open(tmp_path) as twin:
-        assert Reports(twin).report(Report("failure", "pump_1", at(10), reason="x"), key="k") == made
-        assert Reports(twin).find("k") == made
+def test_a_file_without_the_columns_is_refused(twin: Twin) -> None:
+    with pytest.raises(InvalidValueError, match="no column node, from"):
+        load_reports(twin, ["kind,when", "failure,2024-01-15"])
+    with pytest.raises(InvalidValueError, match="no time zone 'Mars'"):
+        load_reports(twin, [], "Mars")

@@ -95,6 +95,15 @@ class AsOf(ABC):
         """The same in order, for whoever reads all of the log: where events are gone stands one of the kind `gone`."""
         return self._past.gone(after, self.events(after, limit, node=node, kind=kind), limit)
 
+    def told(self, identity: str) -> list[Event]:
+        """All events of an identity, in order; may block."""
+        found = (event for event in self._past.told(identity) if self._knows(event))
+        return [not_ended_yet(event, self.time) for event in found]
+
+    def _knows(self, event: Event) -> bool:
+        begun = self.time is None or event.time <= self.time
+        return begun and (self.known_at is None or event.recorded <= self.known_at)
+
     @property
     @abstractmethod
     def last_event_seq(self) -> int:

@@ -1,51 +1,70 @@
-"""Serialised assets: which machine (maker, model, serial number) stood in which place of the plant, and when."""
+"""Assets with serial numbers: where one was when, what was at a place when, and what its signals showed meanwhile."""
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from .as_of import AsOf
-from .errors import NotFoundError
+from .errors import AmbiguousIdError, InvalidValueError, NotFoundError
 from .history import History
-from .model import Event, Signal
-from .report_words import INSTALLATION
-from .times import now_ns
-
-PAGE = 1000
+from .installations import asset_of
+from .model import Event, Node, Signal
+from .report import INSTALLATION, Asset
+from .reported import reported
+from .times import NS
 
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """An asset in a place from `since` until `until` [ns] (None: it is still there). `event` is who told it.
+    """An asset at a place from `start` to `end` [ns], or until now; `place` is None where the node is gone."""
 
-    `node` is the key of the place, which may have gone since.
-    """
-
-    serial_number: str
-    maker: str | None
-    model: str | None
-    node: int
-    since: int
-    until: int | None
     event: Event
+    asset: Asset
+    place: Node | None
 
-    @classmethod
-    def of(cls, event: Event) -> "Stay":
-        """What an event of the kind `installation` tells."""
-        data: dict[str, Any] = event.data
-        assert event.node is not None
-        return cls(
-            data["serial_number"], data.get("maker"), data.get("model"), event.node, event.time, event.until, event
-        )
+    @property
+    def start(self) -> int:
+        """When it came."""
+        return self.event.time
 
-    def age(self, now: int) -> int:
-        """How long it has been, or was, in its place [ns]."""
-        return (now if self.until is None else min(self.until, now)) - self.since
+    @property
+    def end(self) -> int | None:
+        """When it went; None while it is there."""
+        return self.event.until
+
+    def seconds(self, now: int) -> float:
+        """How long it was there, up to `now` [ns]."""
+        return max(0, (now if self.end is None else min(self.end, now)) - self.start) / NS
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A signal's history while an asset was in one place, in [start, end) [ns]."""
+class AssetLife:
+    """An asset with its stays in the order of time; `now` [ns] is the instant that is looked at."""
+
+    asset: Asset
+    stays: Sequence[Stay]
+    now: int
+
+    @property
+    def current(self) -> Stay | None:
+        """Where it is; None if it is nowhere."""
+        last = self.stays[-1]
+        return last if last.end is None else None
+
+    @property
+    def installed_s(self) -> float | None:
+        """Age since the installation where it is [s]; None if it is nowhere."""
+        return None if self.current is None else self.current.seconds(self.now)
+
+    @property
+    def in_service_s(self) -> float:
+        """How long it was anywhere, in all [s]."""
+        return sum(stay.seconds(self.now) for stay in self.stays)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What a signal showed during a stay, in [start, end) [ns]."""
 
     stay: Stay
     signal: Signal
@@ -54,73 +73,92 @@ class Piece:
     history: History
 
 
-def stays(plant: AsOf, serial: str | None = None, node: int | None = None) -> list[Stay]:
-    """All stays that are known, the earliest first, of one asset or in one place; blocks."""
-    found = [Stay.of(event) for event in _installations(plant, node)]
-    found = [stay for stay in found if serial is None or stay.serial_number == serial]
-    return sorted(found, key=lambda stay: (stay.since, stay.event.seq))
+def stays(
+    plant: AsOf,
+    node: str | None = None,
+    serial_number: str | None = None,
+    maker: str | None = None,
+    model: str | None = None,
+) -> list[Stay]:
+    """Who was where, in the order of time: at a node, of an asset, or all; blocks.
 
-
-def asset(plant: AsOf, serial: str) -> list[Stay]:
-    """The places of an asset, the earliest first; raises NotFoundError if it was in none."""
-    found = stays(plant, serial)
-    if not found:
-        raise NotFoundError(f"no asset has the serial number {serial!r}")
+    Raises NotFoundError for a node that is not there or a serial number that was never installed.
+    """
+    place = None if node is None else plant.graph.find(node).key
+    all = [_stay(plant, event) for event in reported(plant, (INSTALLATION,), place)]
+    found = [
+        stay
+        for stay in all
+        if serial_number in (None, stay.asset.serial_number)
+        and maker in (None, stay.asset.maker)
+        and model in (None, stay.asset.model)
+    ]
+    if serial_number is not None and not found and node is None:
+        raise _unknown(serial_number, all)
     return found
 
 
-def installed_at(plant: AsOf, node: int) -> Stay | None:
-    """The asset that is in a place as of the instant of the plant."""
-    now = now_ns() if plant.time is None else plant.time  # what was known then may tell of a later time
-    there = [stay for stay in stays(plant, node=node) if stay.since <= now and (stay.until is None or stay.until > now)]
-    return there[-1] if there else None
+def assets(plant: AsOf, maker: str | None = None, model: str | None = None) -> list[AssetLife]:
+    """All assets that were ever installed, in the order of their first installation; blocks."""
+    by_asset: dict[tuple[str | None, str], list[Stay]] = {}
+    for stay in stays(plant, maker=maker, model=model):
+        by_asset.setdefault((stay.asset.maker, stay.asset.serial_number), []).append(stay)
+    return [AssetLife(found[-1].asset, found, plant.now) for found in by_asset.values()]
 
 
-def age(stays: list[Stay], now: int) -> int:
-    """How long an asset has been in use [ns]: the sum of its stays."""
-    return sum(stay.age(now) for stay in stays)
+def asset(plant: AsOf, serial_number: str, maker: str | None = None) -> AssetLife:
+    """The asset of this serial number; raises NotFoundError, AmbiguousIdError if several makers have it. Blocks."""
+    found = stays(plant, serial_number=serial_number, maker=maker)
+    makers = {stay.asset.maker for stay in found}
+    if len(makers) > 1:
+        raise AmbiguousIdError(serial_number, [str(Asset(serial_number, maker)) for maker in makers])
+    return AssetLife(found[-1].asset, found, plant.now)
 
 
 def asset_history(
-    plant: AsOf, serial: str, signal: str, start: int, end: int, points: int | None = None
-) -> list[Piece]:
-    """A signal's history across the places in which an asset stood, within [start, end) [ns]; blocks.
+    plant: AsOf, life: AssetLife, signal: str, start: int, end: int, points: int | None = None
+) -> list[Stretch]:
+    """A signal of the places (by its name there) while the asset was there, in [start, end) [ns]; blocks.
 
-    `signal` is the name that each place gives it (`temperature`). Places without it are left out. Raises NotFoundError.
+    At most `points` rows in all, shared out by duration. Raises NotFoundError if no place that it was at in this span
+    has such a signal; InvalidValueError if there are fewer points than stays.
     """
-    pieces = []
-    for stay in asset(plant, serial):
-        first, last = max(start, stay.since), min(end, end if stay.until is None else stay.until)
-        found = _signal(plant, stay.node, signal)
-        if found is not None and first < last:
-            share = None if points is None else max(1, round(points * (last - first) / (end - start)))
-            history = plant.history(found.index, first, last, share)
-            pieces.append(Piece(stay, found, first, last, history))
-    return pieces
+    spans = []
+    told: list[NotFoundError] = []
+    for stay in life.stays:
+        begin, stop = max(start, stay.start), end if stay.end is None else min(end, stay.end)
+        if stay.place is None or begin >= stop:
+            continue
+        try:
+            spans.append((stay, plant.graph.find_signal(f"{stay.place.id}.{signal}"), begin, stop))
+        except NotFoundError as error:
+            told.append(error)
+    if told and not spans:
+        raise told[0]
+    shares = _shares([stop - begin for _, _, begin, stop in spans], points)
+    return [
+        Stretch(stay, found, begin, stop, plant.history(found.index, begin, stop, share))
+        for (stay, found, begin, stop), share in zip(spans, shares, strict=True)
+    ]
 
 
-def installed_around(plant: AsOf, node: int, serial: str, time: int) -> tuple[list[Event], list[Event]]:
-    """Installations in a place or of an asset that began until `time` [ns], and those that began after it."""
-    found = [stay.event for stay in stays(plant) if stay.node == node or stay.serial_number == serial]
-    return [event for event in found if event.time <= time], [event for event in found if event.time > time]
+def _shares(durations: list[int], points: int | None) -> list[int | None]:
+    """Points by duration, at least one each, never more than there are in all."""
+    if points is None or not durations:
+        return [None] * len(durations)
+    spare = points - len(durations)
+    if spare < 0:
+        raise InvalidValueError(f"there are {len(durations)} stays, and each needs a point", "points")
+    total = sum(durations)
+    return [1 + spare * duration // total for duration in durations]
 
 
-def _signal(plant: AsOf, node: int, name: str) -> Signal | None:
-    graph = plant.graph
-    if node not in graph.node_map:
-        return None
-    own = graph.signal_of(node, name)
-    if own is not None:
-        return own
-    return next((signals[0] for shown, signals in graph.state_signals(node) if shown == name), None)
+def _stay(plant: AsOf, event: Event) -> Stay:
+    return Stay(event, asset_of(event), None if event.node is None else plant.graph.node_map.get(event.node))
 
 
-def _installations(plant: AsOf, node: int | None) -> Iterator[Event]:
-    """Each installation as it is known newest; those that were taken back are left out."""
-    newest: dict[str | int, Event] = {}
-    after = 0
-    while page := plant.events(after, PAGE, kind=INSTALLATION):
-        for event in page:
-            newest[event.identity or event.seq] = event
-            after = event.seq
-    return (event for event in newest.values() if event.retracts is None and node in (None, event.node))
+def _unknown(serial_number: str, all: list[Stay]) -> NotFoundError:
+    known = sorted({stay.asset.serial_number for stay in all})
+    near = difflib.get_close_matches(serial_number, known, 3)
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    return NotFoundError(f"no asset with the serial number {serial_number!r} was ever installed{hint}")

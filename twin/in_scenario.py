@@ -90,6 +90,10 @@ class InScenario(AsOf):
         """The plant's."""
         return self._base.events(after, limit, node=node, kind=kind, newest_first=newest_first)
 
+    def told(self, identity: str) -> list[Event]:
+        """The plant's."""
+        return self._base.told(identity)
+
     @property
     def last_event_seq(self) -> int:
         """The plant's."""

@@ -24,6 +24,8 @@ from .revisions import Revisions
 from .segment import copy_database
 from .state import StateColumns
 
+END = 1 << 62
+
 
 class Past:
     """History, events, dead letters and revisions; all of it blocks, none of it slows a reading."""
@@ -152,10 +154,14 @@ class Past:
         order = "DESC" if newest_first else "ASC"
         return self._catalog.events(" AND ".join(conditions), list(conditions.values()), order, limit)
 
-    def event(self, identity: str) -> Event | None:
-        """The newest row of an identity."""
-        self._projector.catch_up(self._catalog)
-        return next(iter(self._catalog.events("identity = ?", [identity], "DESC", 1)), None)
+    def told(self, identity: str) -> list[Event]:
+        """All that was told of an identity, in order."""
+        recent = list(self._live.recent_events)
+        if self._catalog.last_event(END) + 1 < (recent[0].seq if recent else self._live.last_event + 1):
+            self._projector.catch_up(self._catalog)
+        found = {event.seq: event for event in self._catalog.events("identity = ?", (identity,))}
+        found |= {event.seq: event for event in recent if event.identity == identity}
+        return list(found.values())
 
     def open_events(self, time: int | None, known_at: int | None) -> list[Event]:
         """Events that had begun and not ended at `time` [ns], by what was recorded until `known_at` [ns]."""

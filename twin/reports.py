@@ -1,194 +1,255 @@
-"""Events that people report: written, amended and taken back, each as an event of the log that names the one before."""
+"""Writing what people report: each call is one transaction, durable when it returns, and the same request is one event.
 
-import secrets
+A later event of the same identity amends a report; one that names it in `retracts` takes it back. Where the begin or
+the node is corrected, the old row is taken back and the report told anew under its identity, in one transaction: so no
+old row is in the way of who asks for one node, or as of a time before the corrected begin. All calls block.
+"""
+
 import threading
-import weakref
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .assets import installed_around, stays
+from msgspec import UNSET
+
+from .captured import captured
 from .entry import EventDraft
-from .errors import ConflictError, InvalidValueError, NotFoundError
+from .errors import ConflictError, NotFoundError
+from .installations import Installations, asset_of, removed
 from .model import Event
-from .report_capture import captured
-from .report_words import CAPTURED, INSTALLATION, RESERVED, Amendment, Report, check_data, check_kind
-from .times import format_time, now_ns, parse_time
-from .twin import Twin
+from .past import Past
+from .report import (
+    INSTALLATION,
+    RESERVED,
+    Amendment,
+    Report,
+    check_data,
+    check_report,
+    check_span,
+    identity_of,
+    max_ahead,
+    request_mark,
+    same_content,
+    same_key,
+)
+from .times import format_time, now_ns
 
-MAX_AHEAD_NS = 600_000_000_000
-ENDED_BY = "ended_by"
-_PREFIX = "report:"
-
-
-def reports_of(twin: Twin) -> "Reports":
-    """The reports of a twin: one for all who write them, so that each looks before it adds."""
-    with _one:
-        return _known.setdefault(twin, Reports(twin))
+if TYPE_CHECKING:
+    from .twin import Twin
 
 
 class Reports:
-    """What people report about a twin. All methods block; each is durable when it returns."""
+    """What was reported to a twin. `key` is the client's: a request that comes again with it is the same request."""
 
-    def __init__(self, twin: Twin) -> None:
+    def __init__(self, twin: "Twin", past: Past) -> None:
         self._twin = twin
-        self._lock = threading.Lock()  # what is there is looked at before something is added
+        self._past = past
+        self._installations = Installations(twin)
+        # One at a time: what is amended must not change between the look and the write.
+        self._turn = threading.RLock()
 
     def report(self, report: Report, key: str | None = None) -> Event:
-        """A new event; with a `key` (of the caller's) that was used before, the event that it made then.
+        """Tells of an event; raises InvalidValueError, NotFoundError, ConflictError (its id or key is another's)."""
+        check_report(report)
+        mark = request_mark(key, report)
+        with self._turn:
+            identity = identity_of(report, key)
+            known = self._past.told(identity) if key is not None or report.id is not None else []
+            if known:
+                if not same_content(known[0], mark):
+                    raise ConflictError(f"{identity} was reported already, and differently; amend it instead")
+                return known[0]
+            data = {} if key is None and report.id is None else {"request": mark}
+            return self._tell(self._draft(report, identity, data))
 
-        Raises InvalidValueError, NotFoundError, ConflictError (the key was used for something else), StorageError.
-        """
-        check_kind(report.kind)
-        with self._lock:
-            identity = f"{_PREFIX}{key or secrets.token_hex(8)}"
-            drafts = self._drafts(report, identity)
-            known = self._newest(identity) if key else None
-            if known is not None:
-                if (known.kind, known.node) != (drafts[-1].kind, drafts[-1].node):
-                    raise ConflictError(f"the key {key!r} was used for a {known.kind} already")
+    def amend(self, id: str, change: Amendment, key: str | None = None) -> Event:
+        """Corrects a report, or gives its end; `id` is its identity or the number of any of its events."""
+        mark = request_mark(key, change)
+        with self._turn:
+            rows = self._rows(id)
+            if known := _repeated(rows, mark):
                 return known
-            return self._record(drafts)
+            newest = rows[-1]
+            if newest.retracts is not None:
+                raise ConflictError(f"{newest.identity} was taken back; report it anew")
+            draft = self._amended(newest, change)
+            if _same(draft, newest):
+                return newest
+            if key is not None:
+                draft.data["request"] = mark
+            return self._tell(draft, newest)
 
-    def amend(self, name: str, amendment: Amendment) -> Event:
-        """The event (by its id or number) as it is to be; raises as `report`, NotFoundError if there is none."""
-        with self._lock:
-            event = self.find(name)
-            if event.retracts is not None:
-                raise ConflictError(f"{name} was retracted")
-            time = event.time if amendment.time is None else _time(amendment.time, "time")
-            until = event.until if amendment.until is None else _time(amendment.until, "until")
-            _check_span(time, until)
-            told = {key: value for key, value in event.data.items() if key not in CAPTURED}
-            told |= amendment.data | _given(reason=amendment.reason, by=amendment.by)
-            check_data(event.kind, told)
-            told |= {key: event.data[key] for key in CAPTURED if key in event.data}
-            told |= self._captured(event.node, time, until, self._captured_before(event), event)
-            drafts = [EventDraft(time, event.kind, event.node, until, told, event.identity)]
-            if time != event.time:
-                drafts = [*self._ended_by(event, time), *drafts]
-            return self._record(drafts)
+    def retract(self, id: str, reason: str | None = None, key: str | None = None) -> Event:
+        """Takes a report back; taking back what was taken back changes nothing."""
+        mark = request_mark(key, reason if reason is None else f"retract {reason}")
+        with self._turn:
+            rows = self._rows(id)
+            if known := _repeated(rows, mark):
+                return known
+            newest = rows[-1]
+            if newest.retracts is not None:
+                return newest
+            data = {name: value for name, value in newest.data.items() if name != "request"}
+            data |= {} if reason is None else {"retraction": reason}
+            data |= {} if key is None else {"request": mark}
+            return self._tell(_retraction(newest, data))
 
-    def retract(self, name: str, reason: str | None = None, by: str | None = None) -> Event:
-        """Takes an event back (by its id or number): the event that says so. Raises NotFoundError, ConflictError."""
-        with self._lock:
-            event = self.find(name)
-            if event.retracts is not None:
-                raise ConflictError(f"{name} was retracted already")
-            draft = EventDraft(
-                event.time,
-                event.kind,
-                event.node,
-                data=_given(reason=reason, by=by),
-                identity=event.identity,
-                retracts=event.seq,
-            )
-            return self._record([*self._ended_by(event, event.until), draft])
+    def remove(
+        self,
+        time: int | None = None,
+        *,
+        node: str | None = None,
+        serial_number: str | None = None,
+        maker: str | None = None,
+        reason: str | None = None,
+        key: str | None = None,
+    ) -> Event:
+        """Ends the stay of what is installed at a node, or of an asset, at `time` [ns], now unless told.
 
-    def find(self, name: str) -> Event:
-        """The newest state of a reported event, by its id or the number of any of its rows. Raises NotFoundError."""
-        event = self._newest(name) or self._newest(f"{_PREFIX}{name}")
-        if event is None and name.isdecimal():
-            numbered = self._twin.events(int(name) - 1, 1)
-            if numbered and numbered[0].seq == int(name) and numbered[0].identity:
-                event = self._newest(numbered[0].identity)
-        if event is None:
-            raise NotFoundError(f"no event is called {name!r}")
-        if event.kind in RESERVED:
-            raise InvalidValueError(f"event {event.seq} is the service's own ({event.kind})", "id")
-        return event
+        Raises NotFoundError if there is none, ConflictError if several fit.
+        """
+        place = None if node is None else self._twin.graph.find(node).key
+        with self._turn:
+            stays = [
+                event
+                for event in self._installations.standing()
+                if place in (None, event.node)
+                and serial_number in (None, asset_of(event).serial_number)
+                and maker in (None, asset_of(event).maker)
+            ]
+            at = now_ns() if time is None else time
+            change = Amendment(until=at, reason=UNSET if reason is None else reason)
+            if key is not None:
+                # The key counts, not the instant: a request without one means another now each time.
+                mark = request_mark(key, None)
+                for event in stays:
+                    if known := _repeated(self._past.told(event.identity or ""), mark, content=False):
+                        return known
+            there = [e for e in stays if e.time <= at and (e.until is None or e.until > at)]
+            if len(there) != 1:
+                raise _none_or_several(there, node or serial_number, at)
+            return self.amend(str(there[0].identity), change, key)
 
-    def _newest(self, identity: str) -> Event | None:
-        return self._twin.event(identity)
+    def find(self, id: str) -> Event:
+        """The row of a report that counts, by its identity or the number of any of its events."""
+        return self._rows(id)[-1]
 
-    def _drafts(self, report: Report, identity: str) -> list[EventDraft]:
-        time = now_ns() if report.time is None else _time(report.time, "time")
-        until = None if report.until is None else _time(report.until, "until")
-        _check_span(time, until)
-        node = self._twin.graph.find(report.node).key
-        told = dict(report.data) | _given(reason=report.reason, by=report.by)
-        check_data(report.kind, told)
-        ended: list[EventDraft] = []
-        if report.kind == INSTALLATION:
-            ended, until = self._others(node, told["serial_number"], time, until, identity)
-        told |= self._captured(node, time, until, report.capture)
-        return [*ended, EventDraft(time, report.kind, node, until, told, identity)]
+    def known(self, identity: str) -> bool:
+        """Whether anything was reported under this identity."""
+        return bool(self._past.told(identity))
 
-    def _others(
-        self, node: int, serial: str, time: int, until: int | None, identity: str
-    ) -> tuple[list[EventDraft], int | None]:
-        """What an installation ends, and where the next one there ends it."""
-        before, after = installed_around(self._twin.as_of(), node, serial, time)
-        if any(event.time == time and event.identity != identity for event in before):
-            raise ConflictError(f"something was installed at {format_time(time)} already; retract or amend that")
-        ended = [
-            EventDraft(event.time, event.kind, event.node, time, event.data | {ENDED_BY: identity}, event.identity)
-            for event in before
-            if event.identity != identity and (event.until is None or event.until > time)
-        ]
-        nexts = [event.time for event in after if event.identity != identity]
-        return ended, min([*nexts, *([] if until is None else [until])], default=None)
+    # What is written
 
-    def _ended_by(self, event: Event, until: int | None) -> list[EventDraft]:
-        """What an installation ended ends elsewhen if that is amended or taken back."""
-        if event.kind != INSTALLATION:
-            return []
-        found = [stay.event for stay in stays(self._twin.as_of())]
-        return [
-            EventDraft(each.time, each.kind, each.node, until, each.data, each.identity)
-            for each in found
-            if each.data.get(ENDED_BY) == event.identity and (until is None or until > each.time)
-        ]
+    def _draft(self, report: Report, identity: str, data: dict[str, Any]) -> EventDraft:
+        graph = self._twin.graph
+        node = graph.find(report.node)
+        now = now_ns()
+        time = now if report.time is None else report.time
+        check_span(time, report.until, now + max_ahead(graph))
+        if report.reason is not None:
+            data["reason"] = report.reason
+        if report.values:
+            data["values"] = {name: value for name, value in report.values.items() if value is not None}
+        if report.capture is not None:
+            data["capture"] = list(report.capture)
+        if report.asset is not None:
+            data |= {n: v for n in report.asset.__struct_fields__ if (v := getattr(report.asset, n)) is not None}
+            data |= {} if report.until is None else {"removed": format_time(report.until)}
+        if begin := captured(self._twin, node, time, report.capture):
+            data["captured"] = {"begin": begin}
+        self._capture_end(data, node.key, time, report.until)
+        return EventDraft(time, report.kind, node.key, report.until, data, identity)
 
-    def _captured(
-        self, node: int | None, time: int, until: int | None, signals: Sequence[str] | None, known: Event | None = None
-    ) -> dict[str, Any]:
-        """`at_begin` and `at_end`, those that are not known for these times yet."""
-        found: dict[str, Any] = {}
-        if node is None or signals == []:
-            return found
-        for name, moment, before in (
-            (CAPTURED[0], time, None if known is None else known.time),
-            (CAPTURED[1], until, None if known is None else known.until),
-        ):
-            if moment is not None and moment != before:
-                found[name] = captured(self._twin.graph, self._twin.as_of(time=moment), node, signals)
-        return found
+    def _amended(self, event: Event, change: Amendment) -> EventDraft:
+        graph = self._twin.graph
+        node = event.node if change.node is UNSET else graph.find(change.node).key
+        time = event.time if change.time is UNSET else change.time
+        until = event.until if change.until is UNSET else change.until
+        # The end of a stay follows from other installations unless it was reported; then it is settled when told.
+        told = removed(event) if event.kind == INSTALLATION and change.until is UNSET else until
+        check_span(time, told, now_ns() + max_ahead(graph))
+        data = {name: value for name, value in event.data.items() if name != "request"}
+        if change.reason is not UNSET:
+            _put(data, "reason", change.reason)
+        values = data.get("values", {}) | change.values
+        _put(data, "values", {name: value for name, value in values.items() if value is not None} or None)
+        if event.kind == INSTALLATION and change.until is not UNSET:
+            _put(data, "removed", None if change.until is None else format_time(change.until))
+        place = None if node is None else graph.node_map.get(node)
+        if (node, time) != (event.node, event.time) and place is not None:
+            begin = captured(self._twin, place, time, data.get("capture"), strict=False)
+            data["captured"] = data.get("captured", {}) | {"begin": begin}
+        if (node, until) != (event.node, event.until):
+            self._capture_end(data, node, time, until)
+        return EventDraft(time, event.kind, node, until, data, event.identity)
 
-    @staticmethod
-    def _captured_before(event: Event) -> list[str] | None:
-        """The signals that were captured at the beginning are captured at the end."""
-        known = event.data.get(CAPTURED[0])
-        return list(known) if known else [] if known is None else None
+    def _capture_end(self, data: dict[str, Any], node: int | None, time: int, until: int | None) -> None:
+        kept = {name: value for name, value in data.get("captured", {}).items() if name != "end"}
+        place = None if node is None else self._twin.graph.node_map.get(node)
+        if until is not None and until > time and place is not None:
+            end = captured(self._twin, place, until, data.get("capture"), strict=False)
+            kept |= {"end": end} if end else {}
+        _put(data, "captured", kept or None)
 
-    def _record(self, drafts: Sequence[EventDraft]) -> Event:
+    def _tell(self, draft: EventDraft, before: Event | None = None) -> Event:
+        check_data(draft.data)
+        drafts = [draft]
+        if before is not None and (before.time, before.node) != (draft.time, draft.node):
+            drafts.insert(0, _retraction(before, before.data))
+        if draft.kind == INSTALLATION:
+            drafts, moved = self._installations.settled(drafts)
+            last = drafts.pop()
+            self._capture_end(last.data, last.node, last.time, last.until)
+            drafts += [*(self._moved(event, until) for event, until in moved), last]
         self._twin.record(drafts)
-        identity = drafts[-1].identity
-        assert identity is not None
-        made = self._newest(identity)
-        assert made is not None
-        return made
+        return self._past.told(draft.identity or "")[-1]
+
+    def _moved(self, event: Event, until: int | None) -> EventDraft:
+        data = {name: value for name, value in event.data.items() if name != "request"}
+        self._capture_end(data, event.node, event.time, until)
+        return EventDraft(event.time, event.kind, event.node, until, data, event.identity)
+
+    def _rows(self, id: str) -> list[Event]:
+        rows = self._past.told(self._identity(int(id)) if id.isdecimal() else id)
+        if not rows:
+            raise NotFoundError(f"nothing was reported under the id {id!r}")
+        if rows[-1].kind in RESERVED:
+            raise ConflictError(f"{id} is of the kind {rows[-1].kind}, which nobody reported")
+        return rows
+
+    def _identity(self, seq: int) -> str:
+        found = self._past.events(seq - 1, 1, None, None, False) if seq > 0 else []
+        if not found or found[0].seq != seq:
+            raise NotFoundError(f"there is no event {seq}")
+        if found[0].identity is None:
+            raise ConflictError(f"event {seq} is of the kind {found[0].kind}, which nobody reported")
+        return found[0].identity
 
 
-def _given(**told: str | None) -> dict[str, Any]:
-    return {name: value for name, value in told.items() if value is not None}
+def _repeated(rows: list[Event], mark: str, *, content: bool = True) -> Event | None:
+    """The last row that the same request wrote; raises ConflictError if the key came with something else."""
+    found = [row for row in rows if same_key(row, mark)]
+    if found and content and not same_content(found[-1], mark):
+        raise ConflictError("the idempotency key was used for another request about this event")
+    return found[-1] if found else None
 
 
-def _time(text: str, field: str) -> int:
-    try:
-        moment = parse_time(text)
-    except InvalidValueError as error:
-        raise InvalidValueError(str(error), field) from None
-    if moment > now_ns() + MAX_AHEAD_NS:
-        raise InvalidValueError(f"{field}, {text}, is in the future: report what has happened", field)
-    return moment
+def _retraction(event: Event, data: dict[str, Any]) -> EventDraft:
+    return EventDraft(event.time, event.kind, event.node, event.until, data, event.identity, event.seq)
 
 
-def _check_span(time: int, until: int | None) -> None:
-    if until is not None and until <= time:
-        raise InvalidValueError(
-            f"until, {format_time(until)}, is not after the beginning, {format_time(time)}", "until"
-        )
+def _same(draft: EventDraft, event: Event) -> bool:
+    was = {name: value for name, value in event.data.items() if name != "request"}
+    given = (draft.time, draft.node, draft.until, draft.data)
+    return given == (event.time, event.node, event.until, was)
 
 
-_one = threading.Lock()
-_known: "weakref.WeakKeyDictionary[Twin, Reports]" = weakref.WeakKeyDictionary()
+def _put(data: dict[str, Any], name: str, value: Any) -> None:
+    if value is None:
+        data.pop(name, None)
+    else:
+        data[name] = value
+
+
+def _none_or_several(there: list[Event], what: str | None, at: int) -> NotFoundError | ConflictError:
+    if not there:
+        return NotFoundError(f"nothing is known to be installed at {format_time(at)} that goes by {what!r}")
+    return ConflictError(f"several assets go by {what!r}: {', '.join(str(asset_of(event)) for event in there)}")

@@ -35,6 +35,7 @@ from .past import Past
 from .projection import Projection
 from .projector import Projector
 from .recovery import open_or_renew, recover
+from .reports import Reports
 from .scenarios import Scenarios
 from .state import TwinState
 from .store_options import StoreOptions as StoreOptions
@@ -77,6 +78,7 @@ class Twin:
         self.scenarios = Scenarios(self._live, self._journal, self._past)
         self._projector.start()
         self.transfer = Transfer(directory, self._live, self._journal, self._past)
+        self.reports = Reports(self, self._past)
         directory.keep_reserve()
 
     @classmethod
@@ -330,10 +332,6 @@ class Twin:
     def standing_events(self, kind: str, *, node: int | None = None, identity: str | None = None) -> list[Event]:
         """The newest event of each identity, but for those that were taken back; blocks."""
         return self._past.standing_events(kind, node, identity)
-
-    def event(self, identity: str) -> Event | None:
-        """The newest row of this identity, open or not; blocks."""
-        return self._past.event(identity)
 
     def is_stale(self, signal: int) -> bool:
         """Whether the signal has been silent for longer than its `expected_interval`."""
