@@ -46,6 +46,8 @@ from .telemetry import TelemetryRoute
 
 log = logging.getLogger("iotsense.rest")
 
+REVISION = "Revision"
+
 
 async def openapi_document(context: Context, request: Request) -> Response:
     """The OpenAPI document."""
@@ -113,7 +115,10 @@ def _bound(run: Operation, context: Context) -> Callable[[Request], Awaitable[Re
     @functools.wraps(run)
     async def bound(request: Request) -> Response:
         try:
-            return told(request, await run(context, request))
+            answer = told(request, await run(context, request))
+            if request.method != "GET":
+                answer.headers[REVISION] = str(context.twin.graph.revision)
+            return answer
         except IoTSenseError as error:
             return error_answer(error)
         except HTTPException:

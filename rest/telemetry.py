@@ -43,6 +43,7 @@ class TelemetryRoute:
             return
         body = _encode(receipt)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        headers.append((b"revision", b"%d" % self._context.twin.graph.revision))
         try:
             await send({"type": "http.response.start", "status": 202, "headers": headers})
             await send({"type": "http.response.body", "body": body})

@@ -13,6 +13,7 @@ from service_fixtures import API, PLANT, client, document, service, write_plant
 
 from iotsense.service import Service
 from iotsense.twin.batch import ReadingBatch
+from iotsense.twin.graph_edit import GraphEdit
 from iotsense.twin.model import Level
 
 T0 = "2024-01-15T10:30:00.000Z"
@@ -33,6 +34,27 @@ async def http(running: Service) -> AsyncIterator[httpx.AsyncClient]:
 
 async def send(http: httpx.AsyncClient, body: Any, **headers: str) -> httpx.Response:
     return await http.post(f"{API}/telemetry", json=body, headers=headers)
+
+
+def rename(edit: GraphEdit, name: str) -> None:
+    edit.update_node(edit.graph.find("line_1").key, name=name)
+
+
+async def test_a_write_answers_with_the_revision_that_a_read_may_wait_for(
+    running: Service, http: httpx.AsyncClient
+) -> None:
+    answer = await send(http, document("newcomer", "level", 1.5, T0))
+    assert 1 < int(answer.headers["revision"]) <= running.twin.graph.revision
+    path = f"{API}/nodes/newcomer"
+    assert (await http.get(path, params={"min_revision": answer.headers["revision"]})).status_code == 200
+    wanted = running.twin.graph.revision + 5  # the monitor makes revisions of its own, for the health of newcomers
+    later = asyncio.ensure_future(http.get(path, params={"min_revision": wanted}))
+    await asyncio.sleep(0.2)
+    assert not later.done()
+    for i in range(5):
+        await running.twin.change_async(lambda edit, i=i: rename(edit, f"Line {i}"), "test")
+    assert (await later).status_code == 200
+    assert int((await http.post(f"{API}/scenarios", json={})).headers["revision"]) >= wanted
 
 
 async def until(http: httpx.AsyncClient, path: str, holds: Any) -> Any:
