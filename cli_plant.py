@@ -119,7 +119,11 @@ async def _history(connection: "Connection", signal: str, span: dict[str, Any], 
     if as_json:
         print_json(found)
         return
-    names = [name for name in ("time", "value", "quality", "low", "high", "count") if name in found]
+    names = [
+        name
+        for name in ("time", "value", "quality", "low", "high", "count", "mean_over_time", "good_percent")
+        if name in found
+    ]
     rows = [list(row) for row in zip(*(found[name] for name in names), strict=True)]
     unit = f" [{found['unit']}]" if found["unit"] else ""
     table(names, rows, title=f"{found['signal']}{unit}")

@@ -24,6 +24,7 @@ class Series:
     time: datetime64[ns], UTC. value: float64, or objects for texts and booleans. quality: `good`, `uncertain`, `bad`.
     With `bucket_s` [s] a row is a bucket of `count` readings: `value` is their mean, `low` and `high` their extremes.
     tier: what it was made from, the coarsest of it: raw, thinned, 1m, 1h ...; precision_s [s]: how exact times are.
+    first, last, mean_over_time, good_percent: of the buckets of a tier.
     """
 
     signal: str
@@ -37,6 +38,10 @@ class Series:
     low: NDArray[np.float64] | None = None
     high: NDArray[np.float64] | None = None
     count: NDArray[np.int64] | None = None
+    first: NDArray[np.float64] | None = None
+    last: NDArray[np.float64] | None = None
+    mean_over_time: NDArray[np.float64] | None = None
+    good_percent: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.time)
@@ -122,6 +127,10 @@ def series_of(pages: list[dict[str, Any]]) -> Series:
         low=_column(pages, "low", np.float64),
         high=_column(pages, "high", np.float64),
         count=_column(pages, "count", np.int64),
+        first=_column(pages, "first", np.float64),
+        last=_column(pages, "last", np.float64),
+        mean_over_time=_column(pages, "mean_over_time", np.float64),
+        good_percent=_column(pages, "good_percent", np.float64),
     )
 
 

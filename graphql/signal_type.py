@@ -38,6 +38,14 @@ class History:
     bucket: float | None = strawberry.field(description="Width of a bucket [s]; null where the rows are readings.")
     tier: str = strawberry.field(description="What it was made from, the coarsest of it: raw, thinned, 1m, 1h, ...")
     precision: float | None = strawberry.field(description="How exact times are [s]; null with every reading.")
+    first: NumberColumn | None = strawberry.field(description="Of a tier: the first value of each bucket; else null.")
+    last: NumberColumn | None = strawberry.field(description="Of a tier: the last value of each bucket; else null.")
+    mean_over_time: NumberColumn | None = strawberry.field(
+        description="Of a tier: the mean of each bucket, each value weighted with how long it was so; else null."
+    )
+    good_percent: NumberColumn | None = strawberry.field(
+        description="Of a tier: how many percent of all readings of each bucket are good; else null."
+    )
     start: Time
     end: Time
 
@@ -146,6 +154,7 @@ class Signal:
 
     def shown_history(self, rows: Rows, start: int, end: int) -> History:
         """What GraphQL shows of a history of it over [start, end) [ns]."""
+        figures = rows.figures
         return History(
             time=TimeColumn(times(rows.time)),
             value=ValueColumn(self._values(rows)),
@@ -156,6 +165,10 @@ class Signal:
             bucket=None if rows.bucket is None else rows.bucket / NS,
             tier=rows.tier,
             precision=rows.precision,
+            first=_optional(figures.first if figures else None),
+            last=_optional(figures.last if figures else None),
+            mean_over_time=_optional(figures.weighted if figures else None),
+            good_percent=_optional(figures.good if figures else None),
             start=Time(start),
             end=Time(end),
         )
@@ -166,6 +179,10 @@ class Signal:
         # The mean of codes means nothing: a bucket has a text only where it had no other.
         codes = zip(rows.low.tolist(), rows.high.tolist(), strict=True)
         return [self.view.shown(self.signal, low) if low == high else None for low, high in codes]
+
+
+def _optional(values: NDArray[np.float64] | None) -> NumberColumn | None:
+    return None if values is None else NumberColumn(numbers(values))
 
 
 @strawberry.type(description="What a node shows under a name: one value, or a list such as the joints of a robot.")

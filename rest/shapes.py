@@ -119,6 +119,7 @@ class SignalHistory(Struct):
     With `bucket_s` each row stands for a bucket of that many seconds: `value` is the mean of its readings that are not
     bad, `low` and `high` their extremes, `count` their number, `quality` the worst. `tier` is the coarsest of what it
     was made from: `raw`, `thinned` (for replay) or a tier such as `1m`; then `precision_s` says how exact times are.
+    A tier also has `first`, `last`, `mean_over_time` and `good_percent` (of all readings, bad ones too) of each bucket.
     `next` is the `from` of the following page.
     """
 
@@ -135,6 +136,10 @@ class SignalHistory(Struct):
     low: list[float | None] | UnsetType = UNSET
     high: list[float | None] | UnsetType = UNSET
     count: list[int] | UnsetType = UNSET
+    first: list[float | None] | UnsetType = UNSET
+    last: list[float | None] | UnsetType = UNSET
+    mean_over_time: list[float | None] | UnsetType = UNSET
+    good_percent: list[float] | UnsetType = UNSET
     next: str | None = None
 
 

@@ -77,6 +77,11 @@ def history_columns(plant: AsOf, signal: Signal, found: History, limit: int) -> 
         answer.low = [number(value) for value in found.low[rows].tolist()]
         answer.high = [number(value) for value in found.high[rows].tolist()]
         answer.count = found.count[rows].tolist()
+    if found.figures is not None:
+        answer.first = [number(value) for value in found.figures.first[rows].tolist()]
+        answer.last = [number(value) for value in found.figures.last[rows].tolist()]
+        answer.mean_over_time = [number(value) for value in found.figures.weighted[rows].tolist()]
+        answer.good_percent = found.figures.good[rows].tolist()
     answer.next = format_time(int(found.time[limit])) if more else None
     return answer
 

@@ -159,6 +159,12 @@ def check_tier(store: HistoryStore, found: SignalRows, signal: int, tier: str, p
         if len(good):
             assert (history.low[number], history.high[number]) == (good.min(), good.max())
             assert history.value[number] == pytest.approx(good.mean())
+        assert history.figures is not None
+        share = ((kept.quality >= 192) & usable)[inside].mean() * 100
+        assert history.figures.good[number] == pytest.approx(share)
+        if len(good):
+            assert (history.figures.first[number], history.figures.last[number]) == (good[0], good[-1])
+            assert good.min() - 40 <= history.figures.weighted[number] <= good.max() + 40
 
 
 def test_readings_go_and_their_tiers_answer(stored: tuple[HistoryStore, SignalRows, Clock]) -> None:
@@ -238,6 +244,9 @@ def test_tiers_go_when_their_time_is_over(tmp_path: Path) -> None:
     assert sum(1 for _ in store.parts.directory.glob("*.part")) == 1
     history = store.history(0, START, START + DAY, 500)
     assert (history.tier, history.low.tolist(), history.count.tolist()) == ("1d", [0.0], [1440])
+    assert history.figures is not None
+    assert history.figures.weighted[0] == pytest.approx(1439 / 2 + 0.5, rel=1e-3)
+    assert (history.figures.first[0], history.figures.last[0], history.figures.good[0]) == (0.0, 1439.0, 100.0)
     store.close()
 
 

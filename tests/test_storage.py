@@ -84,6 +84,8 @@ async def test_an_old_instant_says_how_exact_it_is(tmp_path: Path) -> None:
         found = (await http.get(path, params=span)).json()
         assert (found["tier"], found["precision_s"], found["bucket_s"]) == ("1m", 60.0, 60.0)
         assert (found["low"][0], found["high"][-1]) == (0.0, 599.0)
+        assert (found["first"][0], found["last"][-1], found["good_percent"][0]) == (0.0, 599.0, 100.0)
+        assert found["mean_over_time"][3] == pytest.approx(found["value"][3], abs=1)
         shown = (await http.get(f"{API}/nodes", params={"as_of": format_time(now)})).headers
         assert "IoTSense-Precision" not in shown
         shown = (await http.get(f"{API}/nodes", params={"as_of": format_time(int(time[300]))})).headers

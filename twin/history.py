@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .model import Quality
+
+if TYPE_CHECKING:
+    from .history_figures import Figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class History:
     `time` [ns] and `value` [unit]; with `bucket` [ns] set, each row stands for a bucket that begins at `time`:
     `value` is then the mean of its readings that are not bad, `low`/`high` their extremes, `quality` the worst,
     `count` how many there are. `tier`: from what it was made, the coarsest of it: `raw`, `thinned`, `1m` ...;
-    `precision` [s]: how exact times are if not all readings are there any more.
+    `precision` [s]: how exact times are if not all readings are there any more. `figures`: what a tier knows beside.
     """
 
     time: NDArray[np.int64]
@@ -49,6 +52,7 @@ class History:
     bucket: int | None = None
     tier: str = "raw"
     precision: float | None = None
+    figures: "Figures | None" = None
 
     def __len__(self) -> int:
         return len(self.time)

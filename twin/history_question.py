@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .history import Buckets, History, Rows, history_of, standing
-from .history_aggregate import Pieces
+from .history_aggregate import Before, Pieces, pieces_of
+from .history_figures import figures_of
 from .history_parts import DAY_NS, View
 from .history_policy import Policy
 from .history_raw import signal_rows
@@ -17,7 +18,7 @@ from .history_rows import SignalRows
 from .history_spans import WORTHWHILE_ROWS, Stretch, add_stretches
 from .history_tail import tail_rows
 from .history_tier import Tier
-from .history_tier_files import pieces_of_signals
+from .history_tier_files import joined, pieces_of_signals
 from .times import NS
 
 THINNED = "thinned"
@@ -146,15 +147,31 @@ def _from_tier(view: View, tails: Sequence[SignalRows], policy: Policy, asked: S
     edges = tier.edges(start, end, zone)
     whole_from = max(view.raw_gone * DAY_NS, int(edges[0]))
     pieces = _pieces(view, tier, asked.signal, int(edges[0]), min(whole_from, int(edges[-1])))
-    recent = Span(asked.signal, whole_from, int(edges[-1]), asked.points, asked.known_at, asked.until)
+    recent = Span(asked.signal, whole_from, int(edges[-1]), None, asked.known_at, asked.until)
+    if recent.start < recent.end:
+        pieces = joined([pieces, _recent(rows_of(view, tails, recent), recent, edges, policy, pieces)])
     buckets = _buckets(edges, tier, asked.points)
-    if recent.start < recent.end and (asked.points is None or not _add_many(buckets, view, tails, recent)):
-        buckets.add_rows(standing(rows_of(view, tails, recent)))
+    number = buckets.number(pieces.time)
     total: NDArray[np.float64] = np.where(pieces.usable > 0, pieces.mean, 0.0) * pieces.usable
-    buckets.add_sums(
-        buckets.number(pieces.time), pieces.rows, pieces.worst, pieces.usable, total, pieces.low, pieces.high
-    )
-    return replace(buckets.history(), tier=tier.name, precision=tier.width / NS)
+    buckets.add_sums(number, pieces.rows, pieces.worst, pieces.usable, total, pieces.low, pieces.high)
+    figures = figures_of(pieces, number) if len(pieces) else None
+    return replace(buckets.history(), tier=tier.name, precision=tier.width / NS, figures=figures)
+
+
+def _recent(rows: Rows, span: Span, edges: NDArray[np.int64], policy: Policy, earlier: Pieces) -> Pieces:
+    """What readings that no tier is needed for amount to."""
+    kept = standing(rows)
+    signal = np.full(len(kept.time), span.signal, dtype=np.int32)
+    if not len(signal):
+        return joined([])
+    before = Before(*(np.zeros(span.signal + 1, dtype=kind) for kind in (bool, np.int64, np.float64)))
+    usable = np.flatnonzero(earlier.usable > 0)
+    if len(usable) and earlier.last_time[usable[-1]] >= span.start - DAY_NS:
+        before.known[-1] = True
+        before.time[-1], before.value[-1] = earlier.last_time[usable[-1]], earlier.last[usable[-1]]
+    given = SignalRows(signal, kept.time, kept.value, kept.quality, kept.recorded)
+    stepped = policy.reaching(span.signal + 1).stepped
+    return pieces_of(given, edges, span.start, int(edges[-1]), stepped, before)
 
 
 def _clipped(view: View, tails: Sequence[SignalRows], asked: Span) -> tuple[int, int]:
