@@ -1,4 +1,4 @@
-"""Computed signals at a backlog: 1,000 pumps with a power each, and their sum; each reading at an instant of its own."""
+"""Computed signals at a backlog: 1,000 pumps with a power each, and their sum; each reading at its own instant."""
 
 import tempfile
 from pathlib import Path
