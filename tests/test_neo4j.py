@@ -22,6 +22,7 @@ from iotsense.twin.project import load_project, load_texts
 from iotsense.twin.store_graph import EmbeddedGraph
 from iotsense.twin.store_neo4j import Neo4jAddress
 from iotsense.twin.store_status import StoreState
+from iotsense.twin.twin import Twin
 
 needs_neo4j = pytest.mark.needs("neo4j")
 # A server takes some ten seconds to start on a busy machine, and some tests start several.
@@ -191,6 +192,31 @@ def _reading(home: Neo4jHome, value: float) -> Any:
     from iotsense.twin.times import now_ns
 
     return ReadingBatch.of([_index(home)], [now_ns()], [value])
+
+
+@needs_neo4j
+@pytest.mark.parametrize("noted", ["old", "torn", "nothing"])
+async def test_a_service_that_was_killed_does_again_what_it_may_not_have_done(home: Neo4jHome, noted: str) -> None:
+    put(home.twin, "line_1.conveyor.speed", 1.0)
+    home.edit(lambda edit: edit.update_node(home.key("line_2"), name="Second line"))
+    await home.settled()
+    ledger = home.twin.directory / "neo4j.json"
+    old = ledger.read_bytes()
+    put(home.twin, "line_1.conveyor.speed", 2.0)
+    put(home.twin, "line_1.conveyor.health", 45.0)
+    home.edit(lambda edit: edit.update_node(home.key("line_1.conveyor"), id="line_1.infeed", name="Infeed"))
+    home.edit(lambda edit: edit.remove_node(edit.graph.find("line_1.robot.joints").key))
+    await same(home)
+
+    def as_if_killed(twin: Twin) -> None:
+        ledger.unlink()
+        if noted != "nothing":
+            ledger.write_bytes(old if noted == "old" else old[:40])
+        put(twin, "line_1.infeed.speed", 3.0)
+
+    await home.restart(as_if_killed)
+    await same(home)
+    assert (await home.projection.look()).empty
 
 
 # Emptied, restored, another plant's
