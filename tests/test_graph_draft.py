@@ -3,6 +3,7 @@
 import gc
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from iotsense.twin.errors import ConflictError, NotFoundError
 from iotsense.twin.graph import Graph
 from iotsense.twin.graph_edit import GraphEdit, apply_operations
 from iotsense.twin.model import Level
+from iotsense.twin.twin import Twin
 
 NUMBERS = st.integers(0, 30)
 STEPS = st.lists(
@@ -168,3 +170,14 @@ def test_whoever_switched_the_collector_off_finds_it_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_what_comes_and_goes_within_one_change_is_told(tmp_path: Path) -> None:
+    def build(edit: GraphEdit) -> None:
+        line = edit.add_node(id="line", level=Level.LINE)
+        edit.remove_node(edit.add_node(id="line.pump", level=Level.COMPONENT, parent=line.key).key)
+
+    with Twin.open(tmp_path / "data") as twin:
+        twin.change(build, "test")
+        event = twin.events()[-1]
+        assert (event.data["added"], event.data["removed"]) == (["line", "line.pump"], [])

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
@@ -16,7 +15,7 @@ LINES = (".jsonl", ".ndjson")
 _TEXT = 500
 
 
-class Placed(NamedTuple):
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """A row and where it stands."""
 
     row: Row

@@ -107,8 +107,8 @@ class Structure:
 
     def _signal(self, edit: GraphEdit, row: SignalRow) -> None:
         node = self._key(edit, row.node)
-        fields = {name: getattr(row, name) for name in SIGNAL_FIELDS}
         there = edit.view.signal_of(node, row.name)
+        fields = {name: getattr(row, name) for name in SIGNAL_FIELDS}
         if there is None:
             there = edit.add_signal(node, row.name, **fields)
         else:

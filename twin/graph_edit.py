@@ -86,7 +86,7 @@ class GraphEdit:
         return StructureChange(self._revision + 1, self.author, self.operations, backwards)
 
     def _do(self, operation: Operation) -> None:
-        self._undo.append(undo(operation, self.view))
+        self._undo.append(undo.registry[type(operation)](operation, self.view))  # its dispatcher takes as long again
         self._graph = None
         self._draft.apply_one(operation)
         self.operations.append(operation)

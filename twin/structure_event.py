@@ -1,5 +1,8 @@
 """The event that tells of a change in the structure."""
 
+from collections import defaultdict
+from typing import Any
+
 from .changes import (
     AddNode,
     PutRelationship,
@@ -18,11 +21,13 @@ NAMED = 100
 
 def structure_event(change: StructureChange, before: Graph) -> EventDraft:
     """Kind `structure`: the revision, its author, how many nodes came, changed and went, and the first 100 of each."""
-    added = [op.node.id for op in change.operations if isinstance(op, AddNode)]
-    changed = [op.node.id for op in change.operations if isinstance(op, UpdateNode)]
-    gone = [op.key for op in change.operations if isinstance(op, RemoveNode)]
+    by_kind: defaultdict[type, list[Any]] = defaultdict(list)
+    for operation in change.operations:
+        by_kind[type(operation)].append(operation)
+    added = [op.node.id for op in by_kind[AddNode]]
+    changed = [op.node.id for op in by_kind[UpdateNode]]
+    gone = [op.key for op in by_kind[RemoveNode]]
     removed = [before.node(key).id for key in gone if key in before.node_map]  # one may have come and gone
-    arrows = sum(isinstance(op, PutRelationship | RemoveRelationship) for op in change.operations)
     data = {
         "revision": change.revision,
         "author": change.author,
@@ -32,7 +37,7 @@ def structure_event(change: StructureChange, before: Graph) -> EventDraft:
         "added_count": len(added),
         "changed_count": len(changed),
         "removed_count": len(removed),
-        "relationships": arrows,
-        "definition": any(isinstance(op, SetDefinition) for op in change.operations),
+        "relationships": len(by_kind[PutRelationship]) + len(by_kind[RemoveRelationship]),
+        "definition": bool(by_kind[SetDefinition]),
     }
     return EventDraft(now_ns(), "structure", data=data)
