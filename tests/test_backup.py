@@ -75,6 +75,8 @@ def test_a_restored_twin_is_the_same_in_everything(tmp_path: Path) -> None:
         backup(twin, tmp_path / "backup")
         before = image(twin)
     restore(tmp_path / "backup", tmp_path / "b")
+    # A later version must see which version wrote the files.
+    assert (tmp_path / "b" / "format").read_text() == (tmp_path / "a" / "format").read_text()
     with Twin.open(tmp_path / "b") as twin:
         assert image(twin) == before
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from .bulk_files import FileInfo, Progress, check_files, checksum, file_info, quiet, save_json
+from .data_format import FORMAT_FILE
 from .directory import storage_error
 from .entry import EntryKind, unpack
 from .errors import ConflictError, DamagedFileError, NotFoundError, StorageError
@@ -90,8 +91,9 @@ def _copied(twin: Twin, directory: Path, carry: Carry, progress: Progress) -> Ba
     if int(segments[0].stem) > min(needed) + 1:
         raise StorageError("the journal was shortened while it was copied; try again")
     seq, taken, changed = _end(segments)
-    if (identity := twin.directory / IDENTITY).exists():
-        copy_file(identity, directory / IDENTITY)
+    for name in (IDENTITY, FORMAT_FILE):
+        if (source := twin.directory / name).exists():
+            copy_file(source, directory / name)
     names = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
     files = [file_info(directory, name, 0) for name in names]
     return Backup(secrets.token_hex(8), seq, taken, max(revision, changed), files=files)

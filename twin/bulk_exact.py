@@ -178,7 +178,8 @@ def _verify(twin: Twin, directory: Path, manifest: Manifest) -> None:
         "nodes": _equal(nodes, _rows(directory / "nodes.jsonl", NodeRow)),
         "signals": _equal(signals, _rows(directory / "signals.jsonl", SignalRow)),
         "relationships": _equal(arrows, _rows(directory / "relationships.jsonl", RelationshipRow)),
-        "readings": twin.reading_count() == manifest.counts().get("readings", 0),
+        # Counted as they came: what the definitions keep for a shorter time may be gone by now.
+        "readings": twin.counts()["readings"] == manifest.counts().get("readings", 0),
         "events": twin.last_event_seq == manifest.last_event,
     }
     if wrong := [name for name, equal in same.items() if not equal]:

@@ -11,6 +11,7 @@ from .segment import sync_directory
 
 log = logging.getLogger("iotsense.twin")
 
+FORMAT_FILE = "format"
 FORMAT = 2
 """1: readings in `plant.duckdb` (0.1). 2: readings in `history/`."""
 
@@ -20,7 +21,7 @@ def bring_up_to_date(directory: DataDirectory) -> None:
 
     The file of readings of version 1 stays as a backup until somebody deletes it.
     """
-    file = directory.path / "format"
+    file = directory.path / FORMAT_FILE
     try:
         version = _version(file, directory)
         if version > FORMAT:
