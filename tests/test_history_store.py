@@ -277,3 +277,14 @@ def test_readings_are_rewritten_only_a_few_times() -> None:
     assert sum(info.rows for info in infos) == 4_000_000
     assert len(infos) <= 15
     assert written <= 5 * 4_000_000
+
+
+def test_infinite_readings_of_both_signs_are_kept(tmp_path: Path) -> None:
+    index = [0] * 4
+    batch = ReadingBatch.of(index, [S, 2 * S, 3 * S, 4 * S], [float("inf"), -float("inf"), 1.0, 2.0])
+    store = opened(tmp_path / "history", tail_rows=2)
+    store.apply([entry(1, 100, batch)])
+    store.close()
+    store = opened(tmp_path / "history")
+    assert sorted(store.rows(0, 0, 10 * S).value.tolist()) == [-float("inf"), 1.0, 2.0, float("inf")]
+    store.close()

@@ -64,6 +64,8 @@ def summarise(
     np.logical_not(standing, out=standing)
     usable = usable_rows(rows.value, rows.quality) & standing
     some = np.logical_or.reduceat(usable, starts)
+    with np.errstate(invalid="ignore"):  # infinities of both signs have no sum
+        total = np.add.reduceat(np.where(usable, rows.value, 0.0), starts)
     blocks = Blocks(
         begin=rows.time[starts],
         end=rows.time[np.append(starts[1:], len(rows)) - 1],
@@ -71,7 +73,7 @@ def summarise(
         known_until=np.maximum.reduceat(rows.recorded, starts),
         low=np.where(some, np.minimum.reduceat(np.where(usable, rows.value, np.inf), starts), np.nan),
         high=np.where(some, np.maximum.reduceat(np.where(usable, rows.value, -np.inf), starts), np.nan),
-        total=np.add.reduceat(np.where(usable, rows.value, 0.0), starts),
+        total=total,
         usable=np.add.reduceat(usable, starts, dtype=np.int64).astype(np.uint16),
         count=np.add.reduceat(standing, starts, dtype=np.int64).astype(np.uint16),
         worst=np.minimum.reduceat(np.where(standing, rows.quality, 255), starts).astype(np.uint8),
