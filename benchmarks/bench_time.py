@@ -102,7 +102,7 @@ def whole_state(directory: Path) -> tuple[Figure, float]:
     store = filled(directory, READINGS, SIGNALS, two_decimals)
     with clock() as used:
         took = states(store, ASKED)
-    _control = _by_rows(store)
+    control = _by_rows(store)
     size = sum(file.stat().st_size for file in directory.iterdir()) / store.count()
     store.close()
     return (
@@ -112,7 +112,7 @@ def whole_state(directory: Path) -> tuple[Figure, float]:
             "ms",
             used.cpu,
             at_most=100.0,
-            control=_control,
+            control=control,
             control_name="one signal after another",
             note=f"median {np.median(took):.0f} ms, longest {took.max():.0f} ms",
         ),

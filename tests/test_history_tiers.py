@@ -18,6 +18,7 @@ from iotsense.twin.history_policy import Policy, policy_of
 from iotsense.twin.history_rows import SignalRows
 from iotsense.twin.history_store import HistoryStore
 from iotsense.twin.history_tier import Tier
+from iotsense.twin.model import Level
 from iotsense.twin.plan import plan
 from iotsense.twin.project import load_project
 from iotsense.twin.state import NEVER
@@ -314,3 +315,25 @@ twin_operations:
         ("1d", 3650),
     ]
     assert policy.zone_of(signal) == ZoneInfo("America/Chicago")
+
+
+def test_a_lost_tier_is_made_again_from_its_readings(tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    file = tmp_path / "plant.yaml"
+    file.write_text("iotsense: {storage: {retention: {raw: 900y, 1h_aggregates: 900y}}}\n")
+    project, findings = load_project(file)
+    assert project is not None, findings
+    with Twin.open(directory) as twin:
+        twin.change(lambda edit: edit.add_signal(edit.add_node(id="line", level=Level.LINE).key, "speed"), "test")
+        apply_plan(plan(project, twin.graph, twin.state), twin)
+        twin.apply(ReadingBatch.of([0] * 100, START + np.arange(100) * M, np.arange(100.0)))
+        assert twin.catch_up()
+        twin._store.upkeep._quiet_s = 0.0
+        worked(twin._store)
+    (lost,) = (directory / "history").glob("1h-*.part")
+    lost.unlink()
+    with Twin.open(directory) as twin:
+        assert twin.damage == []
+        worked(twin._store)
+    (again,) = (directory / "history").glob("1h-*.part")
+    assert again.name != lost.name

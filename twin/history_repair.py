@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from .entry import EntryKind
@@ -13,6 +14,7 @@ from .history_gather import gathered
 from .history_parts import DAY_NS, Parts, View, told_lost
 from .history_raw_writer import RAW, PartInfo
 from .history_rows import SignalRows
+from .history_tier import Tier
 from .journal import Journal
 
 log = logging.getLogger("iotsense.history")
@@ -30,9 +32,28 @@ def repair(parts: Parts, journal: Journal) -> list[str]:
         if found:
             _write_again(parts, journal, found)
             log.warning("%d parts of history were made again from the journal", len(found))
+        _ask_for_tiers(parts)
     except DamagedFileError as damage:
         log.error("parts of history cannot be made again: %s", damage)
     return [told_lost(parts.directory, info) for info in parts.manifest.lost]
+
+
+def _ask_for_tiers(parts: Parts) -> None:
+    """Lost parts of tiers whose readings are all here are forgotten: the readings will be summed up again."""
+    manifest = parts.manifest
+    marked: dict[str, PartInfo] = {}
+    found = []
+    for lost in manifest.lost:
+        days = 0 if lost.kind == RAW else Tier(lost.kind).period_days
+        if lost.kind == RAW or lost.day * days < manifest.raw_gone:
+            continue
+        found.append(lost)
+        for info in manifest.parts:
+            if info.kind == RAW and info.day // days == lost.day:
+                info = marked.get(info.name, info)
+                marked[info.name] = replace(info, tiers=[name for name in info.tiers if name != lost.kind])
+    if found:
+        parts.replace([info for info in manifest.parts if info.name in marked], list(marked.values()), found=found)
 
 
 def _write_again(parts: Parts, journal: Journal, lost: Sequence[PartInfo]) -> None:
