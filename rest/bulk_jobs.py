@@ -21,7 +21,8 @@ from .context import Context
 from .problem import members
 
 ERRORS = "errors.jsonl"
-READERS = ("monitor",)
+READERS = ("monitor", "computed")
+"""Those whose conclusions an export holds."""
 _ID = re.compile(r"[0-9a-f]{16}")
 _FILE = re.compile(r"[\w.-]+(/[\w.-]+)?")
 

@@ -10,7 +10,10 @@ from service_fixtures import API, document, process, run_cli, service, write_pla
 from test_bulk import LINES, write_lines
 
 from iotsense import IoTSense
+from iotsense.rest.bulk_jobs import READERS
+from iotsense.twin.bulk_export import bulk_export
 from iotsense.twin.bulk_files import load_manifest
+from iotsense.twin.bulk_import import bulk_import
 from iotsense.twin.errors import ConflictError, InvalidValueError
 from iotsense.twin.twin import Twin
 
@@ -132,3 +135,17 @@ async def test_jobs_are_found_by_their_own_names_only(tmp_path: Path) -> None:
         assert "nothing to import" in state["problem"]["detail"]
         assert (await http.delete(place)).status_code == 204
         assert (await http.get(place)).status_code == 404
+
+
+async def test_whoever_concludes_something_in_a_service_reads_no_import_that_was_taken_over(tmp_path: Path) -> None:
+    with filled(tmp_path / "a", 5) as twin:
+        manifest = bulk_export(twin, tmp_path / "export")
+    with Twin.open(tmp_path / "b") as twin:
+        bulk_import(twin, [tmp_path / "export"], readers=READERS)
+        last = twin.last_seq - len(READERS)
+    async with service(tmp_path / "b") as running:
+        assert {running.monitor.name, running.computation.name} == set(READERS)
+        # What it writes on its own account (health of nodes that had none) is nothing that the import told.
+        assert min(running.twin.position(name) for name in READERS) >= last > 0
+        told = [event.kind for event in running.twin.events(limit=10_000)][manifest.last_event :]
+        assert "anomaly" not in told
