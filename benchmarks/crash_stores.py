@@ -138,7 +138,10 @@ def _in_postgresql(server: PostgreSQL, database: str) -> dict[Key, float]:
 
     with psycopg.connect(f"{server.url}/{database}", user="plant", password=PASSWORD) as connection:
         sql = "SELECT id, round(extract(epoch FROM time) * 1000)::bigint, value FROM iotsense.readings"
-        return _keyed(connection.execute(sql).fetchall())
+        try:
+            return _keyed(connection.execute(sql).fetchall())
+        except psycopg.errors.UndefinedTable:
+            return {}  # it was killed before anything came of it
 
 
 def _in_influxdb(server: InfluxDB, bucket: str) -> dict[Key, float]:
@@ -149,6 +152,8 @@ def _in_influxdb(server: InfluxDB, bucket: str) -> dict[Key, float]:
     headers = {"Authorization": f"Token {TOKEN}", "Content-Type": "application/vnd.flux", "Accept": "application/csv"}
     address = f"{server.url}/api/v2/query"
     answer = httpx.post(address, params={"org": ORGANIZATION}, headers=headers, content=query, timeout=120)
+    if answer.status_code == 404:
+        return {}  # it was killed before anything came of it
     rows = csv.DictReader(StringIO(answer.raise_for_status().text.replace("\r\n", "\n")))
     # Each table of the answer begins with its header again.
     found = [row for row in rows if row["_time"] not in (None, "_time")]

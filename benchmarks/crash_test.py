@@ -1,8 +1,8 @@
 """`make crash-test`: breaks the service and what is around it, again and again, and counts outside what came of it."""
 
 import argparse
+import os
 import platform
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -52,9 +52,9 @@ def main() -> int:
             continue
         began = time.monotonic()
         accounts.append(run(arguments.rounds or rounds))
+        if arguments.keep:
+            keep(accounts[-1])
         print(f"{line(accounts[-1])}\n({time.monotonic() - began:.0f} s)", flush=True)
-    if arguments.keep:
-        keep(accounts)
     return 0 if all(account.kept for account in accounts) else 1
 
 
@@ -76,13 +76,22 @@ def line(account: Account) -> str:
     return "| " + " | ".join([account.what + note, *(f"{count:,}" for count in counts)]) + " |"
 
 
-def keep(accounts: list[Account]) -> None:
-    """Puts the table into the page, between its marks."""
-    machine = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    rows = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD), *map(line, accounts)]
-    table = "\n".join([BEGIN, "", f"Latest run: {time.strftime('%Y-%m-%d')}, {machine}.", "", *rows, "", END])
+def keep(account: Account) -> None:
+    """Puts a row into the table of the page, in the place of the one that tells of the same."""
     page = PAGE.read_text()
-    PAGE.write_text(re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: table, page, flags=re.DOTALL))
+    begin, end = page.index(BEGIN) + len(BEGIN), page.index(END)
+    rows = {_what(row): row for row in page[begin:end].splitlines() if row.startswith("| ")}
+    rows.pop(HEAD[0], None)
+    row = line(account)
+    rows[_what(row)] = row
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    head = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+    table = ["", "", f"Latest run: {time.strftime('%Y-%m-%d')}, {machine}.", "", *head, *rows.values(), "", ""]
+    PAGE.write_text(page[:begin] + "\n".join(table) + page[end:])
+
+
+def _what(row: str) -> str:
+    return row.removeprefix("| ").partition(" |")[0].partition(" (")[0]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,19 @@ def test_a_strange_reading_in_history_is_found() -> None:
         strange = next(iter(ledger.acknowledged))
         del ledger.sent[strange], ledger.acknowledged[strange]
         assert running.account("one less", 0).doubled == 1
+
+
+def test_a_row_takes_the_place_of_the_one_that_tells_of_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{crash_test.BEGIN}\n{crash_test.END}\nafter\n")
+    monkeypatch.setattr(crash_test, "PAGE", page)
+    account = crash_plant.Account("one", 1, 2, 0, 2, 2, 5, 0, 0, 0, 0, "a note")
+    for kept in (account, replace(account, what="two"), replace(account, sent=3, note="another")):
+        crash_test.keep(kept)
+    text = page.read_text()
+    assert text.startswith("before\n") and text.endswith("\nafter\n")
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert [row.split(" | ")[:3] for row in rows[1:]] == [["| one (another)", "1", "3"], ["| two (a note)", "1", "2"]]
+    assert rows[0].startswith("| what | rounds |")
