@@ -1,6 +1,7 @@
 """What a start makes of files that are damaged, cut short or gone."""
 
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,26 @@ def test_a_damaged_mark_is_told_and_made_anew(directory: Path, content: bytes) -
     with Twin.open(directory, OPTIONS) as twin:
         assert twin.damage == []
     check_complete(directory)
+
+
+@pytest.mark.parametrize("table", ["event", "revision"])
+def test_an_altered_value_in_the_catalog_is_told(directory: Path, table: str) -> None:
+    column = {"event": "data", "revision": "change"}[table]
+    with sqlite3.connect(directory / "plant.sqlite") as database:
+        (value,) = database.execute(f"SELECT {column} FROM {table} LIMIT 1").fetchone()
+        altered = value[:-3] + bytes([value[-3] ^ 1]) + value[-2:]
+        database.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (altered, value))
+    database.close()
+    with Twin.open(directory, OPTIONS) as twin:
+        twin._live.recent_events.clear()  # as after many more of them
+        with pytest.raises(DamagedFileError, match=f"{table} 1 fails its checksum"):
+            twin.events() if table == "event" else twin._catalog.revisions()
+
+
+def test_a_catalog_without_checksums_is_built_anew(directory: Path) -> None:
+    with sqlite3.connect(directory / "plant.sqlite") as database:
+        database.execute("ALTER TABLE event DROP COLUMN checksum")
+    database.close()
+    check_complete(directory)
+    with Twin.open(directory, OPTIONS) as twin:
+        assert [event.seq for event in twin.as_of().event_log(0)] == [1]

@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 import threading
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import msgspec
 
 from .changes import StructureChange, touched
 from .entry import DeadLetter, Entry, EntryKind, Resolution
-from .errors import NotFoundError
+from .errors import DamagedFileError, NotFoundError
 from .event_gap import EventGap
 from .model import Event
 from .segment import translated
@@ -21,7 +22,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS applied (seq INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS event (seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, recorded INTEGER NOT NULL,
     kind TEXT NOT NULL, node INTEGER, until INTEGER, data BLOB NOT NULL, identity TEXT, retracts INTEGER,
-    replaced INTEGER);
+    replaced INTEGER, checksum INTEGER);
 CREATE INDEX IF NOT EXISTS event_by_recorded ON event (recorded);
 CREATE INDEX IF NOT EXISTS event_by_kind ON event (kind, seq);
 CREATE INDEX IF NOT EXISTS event_by_node ON event (node, seq);
@@ -31,14 +32,22 @@ CREATE TABLE IF NOT EXISTS dead_letter (id INTEGER PRIMARY KEY, time INTEGER NOT
     stage TEXT NOT NULL, reason TEXT NOT NULL, payload BLOB NOT NULL, topic TEXT, metadata BLOB NOT NULL,
     resolved TEXT);
 CREATE INDEX IF NOT EXISTS dead_letter_pending ON dead_letter (id) WHERE resolved IS NULL;
-CREATE TABLE IF NOT EXISTS revision (number INTEGER PRIMARY KEY, recorded INTEGER NOT NULL, change BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS revision (number INTEGER PRIMARY KEY, recorded INTEGER NOT NULL, change BLOB NOT NULL,
+    checksum INTEGER);
 CREATE TABLE IF NOT EXISTS touched (node INTEGER, revision INTEGER, PRIMARY KEY (node, revision)) WITHOUT ROWID;
 """
 _EVENT = "seq, time, recorded, kind, node, until, data, identity, retracts"
+_REVISION = "number, recorded, change"
 _DEAD_LETTER = "time, source, stage, reason, payload, topic, metadata, id, resolved"
 _encode = msgspec.json.encode
+_pack = msgspec.msgpack.encode
 _decode = msgspec.json.decode
 _changes = msgspec.msgpack.Decoder(StructureChange)
+
+
+def checksum(row: Sequence[object]) -> int:
+    """The CRC-32 of a row's values: SQLite itself notices an altered page, but not an altered value."""
+    return zlib.crc32(_pack(tuple(row)))
 
 
 class Catalog:
@@ -59,6 +68,7 @@ class Catalog:
                 # The journal is dropped once this file has what it holds, so this file must have it for good.
                 self._writer.execute("PRAGMA synchronous=FULL")
                 self._writer.executescript(_SCHEMA)
+                self._writer.execute("SELECT event.checksum, revision.checksum FROM event, revision LIMIT 0")
                 self._reader = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
                 self.applied_seq = int(self._ask("SELECT coalesce(max(seq), 0) FROM applied")[0][0])
                 self._look_at_gaps()
@@ -123,7 +133,8 @@ class Catalog:
                     "UPDATE event SET replaced = ? WHERE identity = ? AND replaced IS NULL", (e.seq, e.identity)
                 )
             row = (e.seq, e.time, e.recorded, e.kind, e.node, e.until, _encode(e.data), e.identity, e.retracts)
-            self._writer.execute(f"INSERT INTO event ({_EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            sql = f"INSERT INTO event ({_EVENT}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            self._writer.execute(sql, (*row, checksum(row)))
 
     def _last_number(self) -> int:
         sql = "SELECT max(coalesce((SELECT max(seq) FROM event), 0), coalesce((SELECT max(last) FROM event_gap), 0))"
@@ -159,7 +170,7 @@ class Catalog:
 
     def _add_revision(self, change: StructureChange, recorded: int) -> None:
         row = (change.revision, recorded, msgspec.msgpack.encode(change))
-        self._writer.execute("INSERT INTO revision VALUES (?, ?, ?)", row)
+        self._writer.execute("INSERT INTO revision VALUES (?, ?, ?, ?)", (*row, checksum(row)))
         nodes = ((key, change.revision) for key in touched(change))
         self._writer.executemany("INSERT OR IGNORE INTO touched VALUES (?, ?)", nodes)
 
@@ -184,8 +195,8 @@ class Catalog:
 
     def events(self, where: str, values: Sequence[object], order: str = "ASC", limit: int = -1) -> list[Event]:
         """Events that a condition over the columns chooses, by `seq` (`order` is ASC or DESC)."""
-        found = self._ask(f"SELECT {_EVENT} FROM event WHERE {where} ORDER BY seq {order} LIMIT ?", (*values, limit))
-        return [_event(*row) for row in found]
+        sql = f"SELECT {_EVENT}, checksum FROM event WHERE {where} ORDER BY seq {order} LIMIT ?"
+        return [_event(*row) for row in self._whole("event", self._ask(sql, (*values, limit)))]
 
     def last_event(self, known_at: int) -> int:
         """The number of the last event recorded until `known_at` [ns]; 0 if there was none."""
@@ -202,15 +213,16 @@ class Catalog:
 
     def revisions(self, after: int = 0, until: int = 1 << 62) -> list[tuple[int, StructureChange]]:
         """The changes behind a revision up to another, in order, each with when it was recorded [ns]."""
-        sql = "SELECT recorded, change FROM revision WHERE number > ? AND number <= ? ORDER BY number"
-        return [(recorded, _changes.decode(change)) for recorded, change in self._ask(sql, (after, until))]
+        sql = f"SELECT {_REVISION}, checksum FROM revision WHERE number > ? AND number <= ? ORDER BY number"
+        rows = self._whole("revision", self._ask(sql, (after, until)))
+        return [(recorded, _changes.decode(change)) for _, recorded, change in rows]
 
     def change(self, revision: int) -> StructureChange:
         """The change that made a revision; raises NotFoundError."""
-        found = self._ask("SELECT change FROM revision WHERE number = ?", (revision,))
+        found = self.revisions(revision - 1, revision)
         if not found:
             raise NotFoundError(f"revision {revision} is not known")
-        return _changes.decode(found[0][0])
+        return found[0][1]
 
     def revisions_of(self, node: int) -> list[int]:
         """The revisions that touched a node (by key), in order."""
@@ -225,6 +237,13 @@ class Catalog:
     def pending_dead_letters(self) -> int:
         """How many dead letters wait for somebody."""
         return int(self._ask("SELECT count(*) FROM dead_letter WHERE resolved IS NULL")[0][0])
+
+    def _whole(self, what: str, rows: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+        """The rows without their checksums; raises DamagedFileError if a byte of one is altered."""
+        for *row, known in rows:
+            if known != checksum(row):
+                raise DamagedFileError(f"{self.path}: {what} {row[0]} fails its checksum")
+            yield tuple(row)
 
     # Keeping house
 
