@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .client import AsyncIoTSense, IoTSense
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["AsyncIoTSense", "IoTSense", "__version__"]
 
 

@@ -9,7 +9,7 @@ from .counts import DERIVED, Counts
 from .entry import DeadLetter, EntryKind, EventDraft
 from .graph import Graph
 from .journal import Part
-from .live import position
+from .live import STALE, position
 from .structure_event import structure_event
 
 
@@ -52,3 +52,13 @@ def record_parts(drafts: Sequence[EventDraft], batch: ReadingBatch | None, read:
     if read is not None:
         parts.append(position(*read))
     return parts
+
+
+def stale_drafts(graph: Graph, silent: Sequence[tuple[int, int]]) -> list[EventDraft]:
+    """An event for each signal (index) that has been silent since the time of its last reading [ns]."""
+    drafts = []
+    for index, since in silent:
+        signal = graph.signal(index)
+        data = {"signal": index, "signal_id": graph.signal_id(signal)}
+        drafts.append(EventDraft(since, STALE, signal.node, data=data, identity=f"{STALE}:{index}:{since}"))
+    return drafts

@@ -28,9 +28,9 @@ from .history_repair import repair
 from .history_report import StorageReport
 from .history_store import HistoryStore
 from .journal import Journal
-from .live import STALE, Live
+from .live import Live
 from .model import Event
-from .parts import identity_hash, identity_hashes, reading_parts, record_parts, structure_parts
+from .parts import identity_hash, identity_hashes, reading_parts, record_parts, stale_drafts, structure_parts
 from .past import Past
 from .projection import Projection
 from .projector import Projector
@@ -71,8 +71,8 @@ class Twin:
         self.budget = self._upkeep.budget
         self._journal.start()
         self._store.start()
-        self._event_retention = EventRetention(self._live, self._catalog)
-        self._projector = Projector(self._journal, self._stores, self._look_after, options.projection_interval)
+        self._upkeep.duties.append(EventRetention(self._live, self._catalog).look)
+        self._projector = Projector(self._journal, self._stores, self._upkeep.look, options.projection_interval)
         self._past = Past(self._live, self._journal, self._store, self._catalog, self._projector)
         self.revisions = self._past.revisions
         self.scenarios = Scenarios(self._live, self._journal, self._past)
@@ -247,13 +247,7 @@ class Twin:
 
         Whoever marks them ends the event (`open_event`, amended with `until`) when they speak again.
         """
-        graph = self.graph
-        drafts = []
-        for index, since in silent:
-            signal = graph.signal(index)
-            data = {"signal": index, "signal_id": graph.signal_id(signal)}
-            drafts.append(EventDraft(since, STALE, signal.node, data=data, identity=f"{STALE}:{index}:{since}"))
-        return self.record(drafts)
+        return self.record(stale_drafts(self.graph, silent))
 
     # Labels and identities
 
@@ -371,17 +365,9 @@ class Twin:
 
     # Keeping house
 
-    def _look_after(self, projected: int) -> None:
-        self._upkeep.look(projected)
-        self._event_retention.look()
-
     def sizes(self) -> dict[str, int]:
         """Bytes on the disk, by part."""
-        return {
-            "journal": self._journal.size(),
-            "history": self._store.size(),
-            "catalog": self._catalog.size(),
-        }
+        return {"journal": self._journal.size(), "history": self._store.size(), "catalog": self._catalog.size()}
 
     def storage_report(self) -> StorageReport:
         """What storage takes by kind, and what the configured retention will need; blocks."""

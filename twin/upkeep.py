@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 
 from .checkpoint import CheckpointFiles
 from .directory import DataDirectory
@@ -17,7 +18,10 @@ CHECKPOINT_READINGS = 2_000_000
 
 
 class Upkeep:
-    """Looks after one data directory; `retention` [s] is how long entries stay behind what every projection has."""
+    """Looks after one data directory; `retention` [s] is how long entries stay behind what every projection has.
+
+    `duties` are done at every look, about once a second.
+    """
 
     def __init__(self, live: Live, journal: Journal, directory: DataDirectory, retention: float) -> None:
         self.budget = JournalBudget(journal)
@@ -27,6 +31,7 @@ class Upkeep:
         self._directory = directory
         self._retention = retention
         self._last = (0, time.monotonic())
+        self.duties: list[Callable[[], None]] = []
 
     def look(self, projected: int) -> None:
         """Does what is due; the projections hold the entries up to `projected`."""
@@ -37,6 +42,8 @@ class Upkeep:
             self.save_checkpoint()
             self._directory.keep_reserve()
             self._drop_before(min(projected, *needed))
+        for duty in self.duties:
+            duty()
 
     def save_checkpoint(self) -> None:
         """Writes one, unless the journal is damaged."""
