@@ -217,6 +217,11 @@ class Catalog:
         rows = self._whole("revision", self._ask(sql, (after, until)))
         return [(recorded, _changes.decode(change)) for _, recorded, change in rows]
 
+    def first_revision(self) -> int | None:
+        """The oldest revision that is known; None if none is."""
+        number = self._ask("SELECT min(number) FROM revision")[0][0]
+        return None if number is None else int(number)
+
     def change(self, revision: int) -> StructureChange:
         """The change that made a revision; raises NotFoundError."""
         found = self.revisions(revision - 1, revision)

@@ -4,6 +4,7 @@ import logging
 import os
 from pathlib import Path
 
+from .catalog_upgrade import import_events
 from .directory import DataDirectory, storage_error
 from .errors import DamagedFileError, StorageError, StorageReadOnlyError
 from .history_upgrade import BACKUP, import_readings
@@ -13,7 +14,7 @@ log = logging.getLogger("iotsense.twin")
 
 FORMAT_FILE = "format"
 FORMAT = 2
-"""1: readings in `plant.duckdb` (0.1). 2: readings in `history/`."""
+"""1: readings and events in `plant.duckdb` (0.1). 2: readings in `history/`, events in `plant.sqlite`."""
 
 
 def bring_up_to_date(directory: DataDirectory) -> None:
@@ -31,7 +32,7 @@ def bring_up_to_date(directory: DataDirectory) -> None:
         if version == FORMAT:
             return
         if version == 1:
-            _from_1(directory.path)
+            _from_1(directory)
         _write(file)
     except OSError as error:
         raise storage_error(error, file) from error
@@ -48,7 +49,8 @@ def _version(file: Path, directory: DataDirectory) -> int:
     return 1 if any(path.exists() for path in old) else 0
 
 
-def _from_1(path: Path) -> None:
+def _from_1(directory: DataDirectory) -> None:
+    path = directory.path
     current, backup = path / "plant.duckdb", path / BACKUP
     if current.exists() and not backup.exists():
         wal = path / "plant.duckdb.wal"
@@ -56,9 +58,10 @@ def _from_1(path: Path) -> None:
             wal.rename(path / f"{BACKUP}.wal")
         current.rename(backup)
         sync_directory(path)
-    log.warning("the readings of version 0.1 are taken over; %s stays as a backup", backup)
+    log.warning("readings and events of version 0.1 are taken over; %s stays as a backup", backup)
     try:
         import_readings(backup, path / "history")
+        import_events(backup, directory.catalog)
     except StorageError as error:
         if not isinstance(error, DamagedFileError):
             raise

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
+from functools import cached_property
 
 from .catalog import Catalog
 from .changes import StructureChange
@@ -37,7 +38,23 @@ class Revisions:
     def number_at(self, known_at: int) -> int:
         """The newest revision recorded until then [ns]; 0 before the first. Blocks."""
         self._projector.catch_up(self._catalog)
-        return self._catalog.revision_at(known_at)
+        # A plant that was made by version 0.1 has no beginning that we know: it was always as it is first known.
+        return max(self._catalog.revision_at(known_at), self._horizon)
+
+    @cached_property
+    def _horizon(self) -> int:
+        """The oldest revision that can be reached: 0, unless older ones were journalled without what undoes them."""
+        first = self._catalog.first_revision()
+        if first is None:
+            return self._live.graph.revision
+        low, high = first - 1, self._live.graph.revision
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._catalog.change(middle).undo is None:
+                low = middle
+            else:
+                high = middle - 1
+        return low
 
     def graph(self, revision: int) -> Graph:
         """The graph of a revision; raises NotFoundError for one that there is not, or not any more. Blocks."""
