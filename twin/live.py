@@ -50,6 +50,8 @@ class Live:
         self.last_event = 0
         self.last_dead_letter = 0
         self._structure: tuple[Graph, bytes] | None = None
+        # A change that is being committed, and what it makes of the graph: who edited it has made that already.
+        self.foreseen: tuple[StructureChange, Graph] | None = None
 
     # What the journal asks
 
@@ -125,7 +127,10 @@ class Live:
         self.seq, self.recorded = entry.seq, entry.recorded
 
     def _become(self, change: StructureChange, recorded: int) -> None:
-        graph = apply_change(self.graph, change)
+        made_of, graph = self.foreseen or (None, None)
+        if graph is None or made_of is not change:
+            graph = apply_change(self.graph, change)
+        self.foreseen = None
         self.state.grow(graph.signal_count)
         for operation in change.operations:
             if isinstance(operation, AddSignal | UpdateSignal):

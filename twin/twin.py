@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -216,6 +217,7 @@ class Twin:
             result = build(edit)
             change = edit.change()
             if change is not None:
+                self._live.foreseen = (change, replace(edit.graph, revision=change.revision))
                 self._journal.write(structure_parts(change, before))
             return result
 
