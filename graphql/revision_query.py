@@ -8,7 +8,6 @@ from strawberry.scalars import JSON
 from strawberry.types import Info
 
 from ..twin.errors import InvalidValueError
-from ..twin.plan_text import changes_text
 from ..twin.revision_log import LoggedRevision, diff, logged
 from .context import Request
 from .field import field
@@ -68,11 +67,10 @@ class RevisionQuery:
         """What differs between two revisions, each a number or a time; `to` is the newest unless told."""
         found = await asyncio.to_thread(diff, info.context.service.twin, from_, to)
         changes = found.changes
-        text = "Nothing differs.\n" if changes.empty else changes_text(changes)
         return StructureDiff(
             before=Long(found.before),
             after=Long(found.after),
             empty=changes.empty,
-            text=text,
+            text=found.text,
             changes=JSON(changes.to_dict()),
         )

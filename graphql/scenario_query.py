@@ -6,7 +6,7 @@ import strawberry
 from strawberry.scalars import JSON
 from strawberry.types import Info
 
-from ..twin.as_of import AsOf
+from ..twin.in_scenario import named_parameters, named_settings
 from ..twin.scenario import Scenario as Record
 from ..twin.twin import Twin
 from .context import Request
@@ -35,33 +35,18 @@ class Scenario:
     def of(cls, twin: Twin, scenario: Record) -> "Scenario":
         """What GraphQL shows of a scenario; may block."""
         plant = twin.as_of(scenario=scenario.id)
-        nodes = plant.graph.node_map
-        parameters = {
-            f"{nodes[key].id}.{name}": value
-            for key, values in scenario.parameters.items()
-            if key in nodes
-            for name, value in values.items()
-        }
         return cls(
             id=strawberry.ID(scenario.id),
             title=scenario.title,
             as_of=Time(scenario.time),
             known_at=Time(scenario.known_at),
             clock=Time(scenario.clock),
-            parameters=JSON(parameters),
-            signals=_held(plant, scenario),
+            parameters=JSON(named_parameters(plant, scenario)),
+            signals=[
+                HeldSignal(signal=strawberry.ID(id), time=Time(time), value=Value(value))
+                for id, time, value in named_settings(plant, scenario)
+            ],
         )
-
-
-def _held(plant: AsOf, scenario: Record) -> list[HeldSignal]:
-    found = []
-    for setting in scenario.settings:
-        signal = plant.graph.signal_map.get(setting.signal)
-        if signal is not None:
-            text = plant.label(signal.index, setting.value)
-            id = strawberry.ID(plant.graph.signal_id(signal))
-            found.append(HeldSignal(signal=id, time=Time(setting.time), value=Value(text or setting.value)))
-    return found
 
 
 @strawberry.type

@@ -7,7 +7,6 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..twin.plan_text import changes_text
 from ..twin.revision_log import LoggedRevision, diff, logged
 from ..twin.times import format_time
 from . import query
@@ -60,8 +59,7 @@ async def revision_diff(context: Context, request: Request) -> Response:
     given = request.query_params.get("from", "0"), request.query_params.get("to")
     found = await asyncio.to_thread(diff, context.twin, *given)
     changes = found.changes
-    text = changes_text(changes) if not changes.empty else "Nothing differs.\n"
-    return json_answer(DiffView(found.before, found.after, changes.empty, text, changes.to_dict()))
+    return json_answer(DiffView(found.before, found.after, changes.empty, found.text, changes.to_dict()))
 
 
 def _view(each: LoggedRevision) -> RevisionView:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..twin.errors import InvalidValueError
+from ..twin.in_scenario import named_parameters, named_settings
 from ..twin.scenario import Scenario
 from ..twin.times import format_time, parse_time
 from ..twin.twin import Twin
@@ -129,28 +130,15 @@ async def remove_scenario(context: Context, request: Request) -> Response:
 def scenario_view(twin: Twin, scenario: Scenario) -> ScenarioView:
     """A scenario as clients read it; what it set on nodes that are gone has no name any more. May block."""
     plant = twin.as_of(scenario=scenario.id)
-    graph = plant.graph
-    parameters = {
-        f"{graph.node(key).id}.{name}": value
-        for key, values in scenario.parameters.items()
-        if key in graph.node_map
-        for name, value in values.items()
-    }
-    signals = []
-    for setting in scenario.settings:
-        signal = graph.signal_map.get(setting.signal)
-        if signal is not None:
-            text = plant.label(signal.index, setting.value)
-            value = setting.value if text is None else text
-            signals.append(SettingView(graph.signal_id(signal), format_time(setting.time), value))
+    held = [SettingView(id, format_time(time), value) for id, time, value in named_settings(plant, scenario)]
     return ScenarioView(
         id=scenario.id,
         title=scenario.title,
         as_of=format_time(scenario.time),
         known_at=format_time(scenario.known_at),
         clock=format_time(scenario.clock),
-        parameters=parameters,
-        signals=signals,
+        parameters=named_parameters(plant, scenario),
+        signals=held,
     )
 
 

@@ -1,7 +1,7 @@
 """A scenario as it is read: the plant as of an instant, with what is different on top."""
 
 from collections.abc import Iterable
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +105,28 @@ class InScenario(AsOf):
     def is_stale(self, signal: int) -> bool:
         """A held signal is never silent."""
         return signal not in self._held and self._base.is_stale(signal)
+
+
+def named_parameters(plant: AsOf, scenario: Scenario) -> dict[str, Any]:
+    """What it sets of nodes that are there, by `node.parameter`."""
+    nodes = plant.graph.node_map
+    return {
+        f"{nodes[key].id}.{name}": value
+        for key, values in scenario.parameters.items()
+        if key in nodes
+        for name, value in values.items()
+    }
+
+
+def named_settings(plant: AsOf, scenario: Scenario) -> list[tuple[str, int, float | str]]:
+    """The signals that it holds, those that are there: id, from when on [ns], and the value or text."""
+    found: list[tuple[str, int, float | str]] = []
+    for setting in scenario.settings:
+        signal = plant.graph.signal_map.get(setting.signal)
+        if signal is not None:
+            text = plant.label(signal.index, setting.value)
+            found.append((plant.graph.signal_id(signal), setting.time, setting.value if text is None else text))
+    return found
 
 
 def _held(settings: Iterable[Setting], index: int) -> Held:

@@ -20,6 +20,7 @@ from .changes import (
 from .errors import InvalidValueError, NotFoundError
 from .graph import Graph
 from .plan_changes import Changes
+from .plan_text import changes_text
 from .structure_diff import structure_diff
 from .times import parse_time
 from .twin import Twin
@@ -56,6 +57,11 @@ class RevisionDiff:
     before: int
     after: int
     changes: Changes
+
+    @property
+    def text(self) -> str:
+        """As a diff to read."""
+        return "Nothing differs.\n" if self.changes.empty else changes_text(self.changes)
 
 
 def logged(twin: Twin, node: str | None, before: int, limit: int) -> tuple[list[LoggedRevision], bool]:
