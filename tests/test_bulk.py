@@ -197,6 +197,14 @@ def test_what_is_in_the_way_of_an_export_is_not_overwritten(tmp_path: Path) -> N
             bulk_export(twin, tmp_path)
 
 
+def test_an_export_that_was_killed_before_its_first_manifest_begins_again(tmp_path: Path) -> None:
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "manifest.partial.json.new").write_bytes(b"{")
+    with filled(tmp_path / "a", 5) as twin:
+        bulk_export(twin, tmp_path / "export")
+    assert (tmp_path / "export" / "manifest.json").exists()
+
+
 # By ids
 
 

@@ -1,5 +1,6 @@
 """The console in a real Chromium against a real server."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import servers
 from facade_fixtures import Context, S, Server, breach, plant, put, serving
 from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as TooLateError
 
 from iotsense.rest.console_routes import CONSOLE, assets, console_routes
 from iotsense.twin.entry import EventDraft
@@ -325,8 +327,12 @@ def test_graphiql_runs_from_here_without_the_internet(browser: Any, server: Serv
     watched = Watched(page)
     page.goto(f"{server.url}/graphql")
     expect(page.locator(".graphiql-container")).to_be_visible()
-    page.locator(".graphiql-execute-button").click()
-    page.get_by_role("menuitem", name="Plant").click()
+    plant = page.get_by_role("menuitem", name="Plant")
+    while not plant.is_visible():  # the button offers a choice as soon as the schema is loaded
+        page.locator(".graphiql-execute-button").click()
+        with contextlib.suppress(TooLateError):
+            plant.wait_for(timeout=2_000)
+    plant.click()
     expect(page.locator(".graphiql-response")).to_contain_text("line_1")
     assert watched.hosts == {f"127.0.0.1:{server.port}"}
     page.close()

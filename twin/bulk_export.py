@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from .bulk_files import (
+    DRAFT,
     MANIFEST,
     PARTIAL,
     FileInfo,
@@ -63,7 +64,8 @@ class _Export:
             raise ConflictError(f"{directory} holds an export already")
         if (directory / PARTIAL).exists():
             return load_manifest(directory, PARTIAL)
-        if directory.is_dir() and any(directory.iterdir()):
+        # One that was killed at its very beginning leaves the draft of its first manifest, which counts for nothing.
+        if directory.is_dir() and any(path.name != f"{PARTIAL}{DRAFT}" for path in directory.iterdir()):
             raise ConflictError(f"{directory} is not empty")
         return None
 

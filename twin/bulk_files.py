@@ -15,6 +15,7 @@ from .segment import sync_directory
 FORMAT = 1
 MANIFEST = "manifest.json"
 PARTIAL = "manifest.partial.json"
+DRAFT = ".new"
 _CHUNK = 1 << 20
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
@@ -91,7 +92,7 @@ def save_json(value: msgspec.Struct, path: Path) -> None:
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Lets a file be written under another name; it gets its own once it is whole and durable. Raises StorageError."""
-    draft = path.with_name(path.name + ".new")
+    draft = path.with_name(path.name + DRAFT)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield draft
