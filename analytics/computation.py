@@ -6,7 +6,6 @@ computed anew. What is near the present is computed from memory; older spans are
 new readings, and the position waits for them: after a crash they are found again.
 """
 
-import asyncio
 import contextlib
 import logging
 import time
@@ -32,17 +31,15 @@ from ..twin.twin import Twin
 from .formulas import Formulas
 from .recalculation import EARLIEST, Recalculation, Span, joined
 from .tracks import LATEST, Told, Track
-from .worker import to_the_end
+from .worker import follow_journal
 
 log = logging.getLogger("iotsense.analytics")
 
 CHUNK_ENTRIES = 2048
 CHUNK_ROWS = 20_000
-PAUSE_S = 0.02
 BUDGET_S = 0.2
 POSITION_ENTRIES = 5_000
 POSITION_S = 30.0
-LONGEST_BACKOFF_S = 10.0
 APART_NS = 3_600 * 1_000_000_000
 MOST_SPANS = 10_000
 
@@ -91,19 +88,7 @@ class Computation:
 
     async def run(self) -> None:
         """Works until cancelled; writes that are refused are tried again with growing pauses."""
-        failures = 0
-        while True:
-            try:
-                worked = await to_the_end(self.step)
-                self.trouble, failures = None, 0
-            except (StorageError, OverloadedError) as error:
-                failures += 1
-                self.trouble = str(error)
-                await asyncio.sleep(min(LONGEST_BACKOFF_S, 0.1 * 2**failures))
-                continue
-            if not worked:
-                await self.twin.wait_entries(self.position)
-            await asyncio.sleep(PAUSE_S)
+        await follow_journal(self)
 
     def step(self) -> int:
         """Works off some of the past, reads on and records what follows; 0 if there was nothing to do.

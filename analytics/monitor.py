@@ -6,7 +6,6 @@ back. Because it reads the journal and not the live state, a restart, a backlog 
 Events, health and the position are one transaction: after a crash it takes up exactly where its conclusions end.
 """
 
-import asyncio
 import contextlib
 import logging
 import time
@@ -39,17 +38,14 @@ from .pages import NO_HISTORY
 from .places import Places
 from .recompute import Change, Recomputation
 from .rule_spans import RuleSpans
-from .worker import to_the_end
+from .worker import follow_journal
 
 log = logging.getLogger("iotsense.analytics")
 
 CHUNK_ENTRIES = 4096
 CHUNK_ROWS = 100_000
-# Looking 50 times a second costs little and is soon enough; looking after every commit would cost a processor.
-PAUSE_S = 0.02
 POSITION_ENTRIES = 5_000
 POSITION_S = 30.0
-LONGEST_BACKOFF_S = 10.0
 
 
 @dataclass(slots=True)
@@ -119,19 +115,7 @@ class Monitor:
 
     async def run(self) -> None:
         """Works until cancelled; writes that are refused are tried again with growing pauses."""
-        failures = 0
-        while True:
-            try:
-                worked = await to_the_end(self.step)
-                self.trouble, failures = None, 0
-            except (StorageError, OverloadedError) as error:
-                failures += 1
-                self.trouble = str(error)
-                await asyncio.sleep(min(LONGEST_BACKOFF_S, 0.1 * 2**failures))
-                continue
-            if not worked:
-                await self.twin.wait_entries(self.position)
-            await asyncio.sleep(PAUSE_S)
+        await follow_journal(self)
 
     def step(self) -> int:
         """Reads on, and records what follows from it; how many entries it has read. Raises StorageError.
