@@ -1,9 +1,11 @@
 # IoTSense's verbs. Each brings what it needs on a machine with Python 3.11 and make, and is quick when nothing changed.
-# ARGS passes options through: make demo ARGS="--for 20s", make test ARGS="tests/test_mqtt.py -k tls".
+# ARGS passes options through: make demo ARGS="--for 20s", make test ARGS="tests/test_mqtt.py -k tls". Tests run in WORKERS processes,
+# a file of tests in one of them; 0 is for a debugger.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV   ?= .venv
 ARGS   ?=
+WORKERS ?= 3
 PY     := $(VENV)/bin/python
 ROOMS  := twin ingest analytics graphql rest sim
 
@@ -11,7 +13,7 @@ ROOMS  := twin ingest analytics graphql rest sim
 KEY    := $(shell { pwd; cat pyproject.toml; } | cksum | cut -d' ' -f1)
 ready   = $(VENV)/.ready-$(1)-$(KEY)
 
-.PHONY: help demo test bench crash-test lint services links clean
+.PHONY: help demo test bench crash-test lint sbom services links clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +22,7 @@ help:
 	@echo "make bench     the figures of the README, measured here            (ARGS=\"mqtt http\")"
 	@echo "make crash-test  kills and breaks the service and what is around it  (ARGS=\"service --rounds 3\")"
 	@echo "make lint      ruff, its formatter, mypy strict"
+	@echo "make sbom      the bill of materials of what is installed: build/sbom.json (CycloneDX)"
 	@echo "make services  installs the servers that tests use"
 	@echo "make links     the link tree through which mypy finds the package"
 	@echo "make clean     removes what the other verbs made here, the virtual environment included"
@@ -28,7 +31,7 @@ demo: $(call ready,demo)
 	@$(PY) -m iotsense demo $(ARGS)
 
 test: $(call ready,test) services
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 bench: $(call ready,test) services
 	@$(PY) benchmarks/run.py $(ARGS)
@@ -40,6 +43,9 @@ lint: $(call ready,lint) links
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+sbom: $(call ready,test)
+	@$(PY) scripts/sbom.py build/sbom.json
 
 # A server that cannot be had is no reason to run no test: pytest says loudly what it left out, and fails under CI=true.
 services:

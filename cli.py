@@ -7,13 +7,19 @@ import click
 
 from . import __version__
 from .cli_assets import assets
+from .cli_audit import audit
 from .cli_backup import backup, restore
 from .cli_bulk import bulk
+from .cli_commands import commands, set_value
 from .cli_definitions import apply, export, init, plan, schema, validate
+from .cli_discover import discover
+from .cli_explain import explain
 from .cli_graph import graph
 from .cli_ingest import dead_letters, load
+from .cli_keys import keys
 from .cli_migrate import downgrade, migrate
 from .cli_plant import events, history, state, status, twins
+from .cli_publishing import publishing
 from .cli_replay import replay
 from .cli_reports import report
 from .cli_revisions import diff, log
@@ -22,6 +28,7 @@ from .cli_scenario import scenario
 from .cli_sources import sources
 from .cli_storage import storage
 from .cli_stores import repair, stores
+from .cli_trust import trust
 
 HELP = """A digital-twin-centric graph service for plants.
 
@@ -53,6 +60,7 @@ for command in (
     history,
     events,
     sources,
+    explain,
     storage,
     stores,
     repair,
@@ -63,7 +71,7 @@ for command in (
     diff,
 ):
     cli.add_command(command)
-for command in (report, assets):
+for command in (report, assets, set_value, commands, publishing, discover, trust, keys, audit):
     cli.add_command(command)
 
 

@@ -39,10 +39,12 @@ def backup(target: "Target", path: Path) -> None:
 @data_option
 def restore(path: Path, data: Path) -> None:
     """Make a new data directory of a BACKUP; nothing is overwritten."""
+    from .twin.audit_trail import record_here
     from .twin.backup import restore as bring_back
     from .twin.backup_tar import found_directory
     from .twin.times import format_time
 
     with progress_bar() as tell, found_directory(path) as directory:
         found = bring_back(directory, data, tell)
+        record_here(data, "restore", target=f"backup {found.id}", detail=f"as of {format_time(found.taken)}")
     click.echo(f"{data}: as of {format_time(found.taken)}, revision {found.revision}, entry {found.seq}")

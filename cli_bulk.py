@@ -71,6 +71,7 @@ def bulk_import(
     from .client_bulk import import_from
     from .connection import sync_http
     from .rest.bulk_jobs import READERS
+    from .twin.audit_trail import record_here
     from .twin.bulk_import import bulk_import as take_in
     from .twin.twin import Twin
 
@@ -80,7 +81,9 @@ def bulk_import(
             report = import_from(http, paths, by_id=by_id, strict=strict, tell=bad, progress=tell)
         else:
             with Twin.open(target.data) as twin:
+                revision = twin.graph.revision
                 report = take_in(twin, paths, by_id=by_id, strict=strict, readers=READERS, tell=bad, progress=tell)
+                record_here(target.data, "bulk import", after=report.rows, revisions=(revision, twin.graph.revision))
     if as_json:
         print_json(msgspec.to_builtins(report))
         return

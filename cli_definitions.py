@@ -132,8 +132,14 @@ def init(directory: Path) -> None:
 
 
 @click.command()
-def schema() -> None:
+@click.option("--graphql", is_flag=True, help="Print the GraphQL schema instead, in its definition language.")
+def schema(graphql: bool) -> None:
     """Print the JSON Schema of the definition language."""
+    if graphql:
+        from .graphql.schema import schema as questions
+
+        click.echo(questions.as_str())
+        return
     from .twin.schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))

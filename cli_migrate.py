@@ -40,6 +40,7 @@ def downgrade(data: Path) -> None:
 
     Stop the service first; a running one would bring them up to date again.
     """
+    from .twin.audit_trail import record_here
     from .twin.store_config import history_store, storage_of
     from .twin.twin import Twin
 
@@ -47,6 +48,7 @@ def downgrade(data: Path) -> None:
         storage = storage_of(twin.graph.definition)
     store = history_store(storage)
     version = asyncio.run(store.downgrade())
+    record_here(data, "downgrade", target=store.name, after={"version": version})
     click.echo(f"{store.name} at {store.address} has tables of version {version} now")
 
 

@@ -15,6 +15,7 @@ from typing import Any, Self, Unpack
 import httpx
 import msgspec
 
+from .client_commands import AsyncCommands, Commands
 from .client_graph import AsyncGraphQuestions, GraphQuestions
 from .client_history import Histories, Moment, moment, series_of
 from .client_moment import Instant, at
@@ -95,6 +96,7 @@ class IoTSense:
         self.structure = Structure(self._get)
         self.reports = Reports(self._get, self._send)
         self.assets = Assets(self._get, self._send)
+        self.commands = Commands(self._get, self._send)
 
     def __enter__(self) -> Self:
         return self
@@ -253,6 +255,7 @@ class AsyncIoTSense:
         self.structure = AsyncStructure(self._get)
         self.reports = AsyncReports(self._get, self._send)
         self.assets = AsyncAssets(self._get, self._send)
+        self.commands = AsyncCommands(self._get, self._send)
 
     async def __aenter__(self) -> Self:
         return self

@@ -138,7 +138,7 @@ class Outbox:
         """What the service said about a batch; how long to wait [s] before the next request."""
         with self._lock:
             if 200 <= status < 300:
-                self._settle(batch, None)
+                self._settle_each(batch, _refused(body))
                 return 0.0
             error = error_of(status, body)
             if status in _SPLIT:
@@ -169,6 +169,15 @@ class Outbox:
         self.trouble = error
         self._failures += 1
         return random.uniform(0.5, 1.0) * min(SLOWEST_RETRY_S, 0.1 * 2.0 ** min(self._failures, 10))
+
+    def _settle_each(self, batch: Batch, refused: dict[int, IoTSenseError]) -> None:
+        """Stored, but for those that were refused."""
+        for number, error in refused.items():
+            document = batch.documents[number]
+            if document.done is None:
+                self._refusals.append(error)
+            _finish(document, error)
+        self._settle(batch, None)
 
     def _settle(self, batch: Batch, error: IoTSenseError | None) -> None:
         self._forget(batch.documents, error)
@@ -201,6 +210,12 @@ class Outbox:
         self._queue = deque(each for each in self._queue if each.done is None)
         rest = [each for each in batch.documents if each.done is None]
         self._current = Batch(rest) if rest else None
+
+
+def _refused(body: Any) -> dict[int, IoTSenseError]:
+    """Of a receipt, the documents that were not stored, by their number in the batch."""
+    told = body.get("refused", ()) if isinstance(body, dict) else ()
+    return {each["index"]: InvalidValueError(each["detail"], each["field"]) for each in told}
 
 
 def _culprit(error: IoTSenseError, count: int) -> slice:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from .graphql.options import DEFAULTS, Options
 from .twin.errors import InvalidValueError, IoTSenseError
+from .twin.oidc_config import OidcConfig
 
 DEFAULT_DATA = Path("iotsense-data")
 DEFAULT_LISTEN = "127.0.0.1:8080"
@@ -15,7 +17,7 @@ SOCKET_NAME = "iotsense.sock"
 
 
 class NotLoopbackError(IoTSenseError):
-    """The service was asked to listen where others can reach it, and has no keys yet to tell them apart."""
+    """The service was asked to listen where others can reach it, and has no key that tells them apart."""
 
 
 class AddressInUseError(IoTSenseError):
@@ -37,13 +39,24 @@ _LISTEN = Listen("127.0.0.1", 8080)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What `iotsense run` was told."""
+    """What `iotsense run` was told.
+
+    tls: the files of certificate and key. syslog: where the audit log is sent, too. graphql: what may be asked there.
+    tls_client_ca: who signs client certificates. origins: whose pages may use the service. oidc: whose tokens are
+    believed.
+    """
 
     data: Path = DEFAULT_DATA
     definitions: tuple[Path, ...] = ()
     listen: Listen = _LISTEN
+    tls: tuple[Path, Path] | None = None
     log_format: str = "text"
     log_level: str = "info"
+    syslog: str | None = None
+    graphql: Options = DEFAULTS
+    origins: tuple[str, ...] = ()
+    tls_client_ca: Path | None = None
+    oidc: OidcConfig | None = None
 
     @property
     def socket(self) -> Path:
@@ -60,23 +73,17 @@ def parse_listen(text: str) -> Listen:
     return Listen(host, int(port))
 
 
-def require_loopback(listen: Listen) -> None:
-    """Raises NotLoopbackError if anybody but this machine could reach the address."""
+def beyond_loopback(listen: Listen) -> str | None:
+    """The first address of it that others could reach; None if only this machine can. Raises InvalidValueError."""
     try:
         found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise InvalidValueError(f"{listen.host!r} is no address of this machine: {error}", "listen") from None
-    beyond = [address[4][0] for address in found if not ipaddress.ip_address(address[4][0]).is_loopback]
-    if beyond:
-        raise NotLoopbackError(
-            f"refusing to listen on {listen}: others could reach {beyond[0]}, and there are no keys yet that tell them"
-            f" apart. Listen on 127.0.0.1 or ::1, and let an SSH tunnel or a proxy with a log-in stand before it"
-        )
+    return next((str(each[4][0]) for each in found if not ipaddress.ip_address(each[4][0]).is_loopback), None)
 
 
 def bind(listen: Listen) -> socket.socket:
     """A listening TCP socket; raises AddressInUseError."""
-    require_loopback(listen)
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     # With the protocol named, asyncio knows that this is TCP and switches off Nagle's delay: 40 ms an answer.
     taken = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

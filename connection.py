@@ -91,6 +91,22 @@ class Connection:
         except httpx.HTTPError as error:
             raise SourceError(f"no service answers at {self.http.base_url}: {error}") from error
 
+    async def raw(self, path: str) -> AsyncIterator[bytes]:
+        """The bytes that a GET answers with, piece by piece."""
+        import httpx
+
+        from .rest.problem import error_of
+
+        try:
+            async with self.http.stream("GET", API + path) as response:
+                if not response.is_success:
+                    body = await response.aread()
+                    raise error_of(response.status_code, json.loads(body) if body.startswith(b"{") else None)
+                async for piece in response.aiter_bytes():
+                    yield piece
+        except httpx.HTTPError as error:
+            raise SourceError(f"no service answers at {self.http.base_url}: {error}") from error
+
     async def lines(self, path: str, **request: Any) -> AsyncIterator[Any]:
         """The JSON lines that a POST answers with, as they come; raises the problem that one of them tells."""
         import httpx
@@ -156,11 +172,12 @@ async def _opened(target: Target) -> "AsyncIterator[httpx.AsyncClient]":
 
     from .rest.app import build_app
     from .service import Service
+    from .twin.access import LOCAL
 
     with _directory(target) as data:
         service = Service(Settings(data=data))
         async with service.opened() as context:
-            transport = httpx.ASGITransport(build_app(context))
+            transport = httpx.ASGITransport(build_app(context), client=(LOCAL.name, 0))
             async with httpx.AsyncClient(transport=transport, base_url=HERE, timeout=None) as http:
                 yield http
 

@@ -1,4 +1,4 @@
-"""The demo: a bottling line whose machines speak MQTT, the service beside it, and a live view in the terminal."""
+"""The demo: a bottling line whose machines speak four protocols, the service beside it, a live view in the terminal."""
 
 import asyncio
 import contextlib
@@ -14,24 +14,27 @@ from rich.live import Live
 
 from .analytics.anomalies import ANOMALY
 from .config import Listen, Settings
-from .demo_table import account, anomaly_line, plant_view
-from .ingest.source_state import SourceState
+from .demo_table import Heard, account, anomaly_line, plant_view
+from .ingest.source_state import SourceState, SourceStatus
 from .service import Service
 from .sim.bottling_line import BottlingLine
-from .sim.broker import mqtt_broker
-from .sim.machines import Machines
+from .sim.plant import Plant, bottling_plant
+from .sim.wiring import BACNET, MODBUS, MQTT, OPCUA, protocol_of
 from .twin.errors import SourceError
-from .twin.model import Event, Role
+from .twin.model import Event
 from .twin.times import NS, now_ns
 from .twin.twin import Twin
 
-DEFINITION = Path(__file__).parent / "examples" / "bottling-line"
+EXAMPLES = Path(__file__).resolve().parent / "examples"
+DEFINITION = EXAMPLES / "bottling-line"
 LINE = "bottling_line_1"
-WITH_NEO4J = Path(__file__).parent / "examples" / "neo4j"
-BROKER_VARIABLE = "BOTTLING_LINE_BROKER"
+WITH_NEO4J = EXAMPLES / "neo4j"
 CONNECT_S = 20.0
 SETTLE_S = 15.0
 LOOK_S = 0.25
+QUIET_S = 1.0
+NAMES = {MQTT: "MQTT", OPCUA: "OPC UA", MODBUS: "Modbus", BACNET: "BACnet"}
+TELLING = (OPCUA, BACNET)
 MILLISECOND = 1_000_000
 
 
@@ -72,11 +75,12 @@ async def _demo(settings: Settings, line: BottlingLine, speed: float, duration: 
     end = _end_on_signal()
     # What goes wrong shall be seen; what goes right would tear the table apart.
     logging.getLogger("iotsense").setLevel(logging.WARNING)
-    async with mqtt_broker() as broker:
-        os.environ[BROKER_VARIABLE] = broker
+    began = now_ns()
+    async with bottling_plant(line, speed) as plant:
+        os.environ |= plant.variables
         async with _service(settings) as service:
-            demo = Demo(service, Machines(line, broker, speed), console)
-            demo.introduce(broker, settings.data)
+            demo = Demo(service, plant, console, began)
+            demo.introduce(settings.data)
             await demo.play(duration, end)
             return await demo.settle_up()
 
@@ -101,23 +105,24 @@ async def _service(settings: Settings) -> AsyncIterator[Service]:
 class Demo:
     """One performance: the service, the machines, and what is shown of them."""
 
-    def __init__(self, service: Service, machines: Machines, console: Console) -> None:
+    def __init__(self, service: Service, plant: Plant, console: Console, began: int) -> None:
         self._service = service
         self._twin: Twin = service.twin
-        self._machines = machines
+        self._plant = plant
         self._console = console
-        self._began = now_ns()
+        self._began = began
+        self._sources = {name: source.status for name, source in service.sources.items()}
         self._told = self._twin.last_event_seq
         self._opened = self._cleared = 0
 
-    def introduce(self, broker: str, data: Path) -> None:
+    def introduce(self, data: Path) -> None:
         """The addresses."""
         url = self._service.url
         for name, address in (
             ("Page", f"{url}/"),
             ("REST", f"{url}/api/v1/iotsense/twins/{LINE}/state"),
             ("GraphQL", f"{url}/graphql"),
-            ("MQTT", broker),
+            *((NAMES[protocol], address) for protocol, address in self._plant.addresses.items()),
             ("Data", str(data)),
         ):
             self._console.print(f"[bold]{name:8}[/] {address}", highlight=False, soft_wrap=True)
@@ -125,7 +130,7 @@ class Demo:
     async def play(self, duration: float | None, end: asyncio.Event) -> None:
         """Lets the machines speak for `duration` [s], or until `end` is set, and shows what the twin knows."""
         await self._connected()
-        speaking = asyncio.create_task(self._machines.run(end))
+        speaking = asyncio.create_task(self._plant.performance.run(end))
         if duration is not None:
             asyncio.get_running_loop().call_later(duration, end.set)
         try:
@@ -134,18 +139,19 @@ class Demo:
                     await asyncio.wait([speaking], timeout=LOOK_S)
                     self._tell_anomalies()
                     if live is not None:
-                        live.update(plant_view(self._twin, LINE, self._status()), refresh=True)
+                        live.update(plant_view(self._twin, LINE, self._status(), self._sources.values()), refresh=True)
         finally:
             end.set()
             await speaking
 
     async def settle_up(self) -> int:
         """Waits for what is under way, prints the account, and says whether anything was lost."""
-        tally = self._machines.tally
-        stored = await self._stored()
+        await self._arrived()
+        await self._service.end_sources()
+        heard = [await asyncio.to_thread(self._heard, status) for status in self._sources.values()]
         self._tell_anomalies()
-        self._console.print(account(tally, stored, self._opened, self._cleared))
-        return 0 if tally.readings == tally.acknowledged_readings == stored else 1
+        self._console.print(account(heard, self._plant.tally, self._opened, self._cleared))
+        return 0 if all(one.told == one.acknowledged == one.stored for one in heard) else 1
 
     @contextlib.contextmanager
     def _screen(self) -> Iterator[Live | None]:
@@ -158,17 +164,18 @@ class Demo:
     async def _connected(self) -> None:
         """The broker keeps nothing for a service that has not subscribed yet, so the machines wait for it."""
         deadline = asyncio.get_running_loop().time() + CONNECT_S
-        while not all(source.status.state is SourceState.RUNNING for source in self._service.sources.values()):
+        while away := [source for source in self._sources.values() if source.state is not SourceState.RUNNING]:
             if asyncio.get_running_loop().time() > deadline:
-                raise SourceError("the service did not reach the demo's broker")
+                reasons = "; ".join(f"{source.name}: {source.error or source.state}" for source in away)
+                raise SourceError(f"the service did not reach the demo's machines: {reasons}")
             await asyncio.sleep(0.05)
 
     def _status(self) -> str:
-        tally = self._machines.tally
+        read = sum(status.counters.read for status in self._sources.values())
         seconds = (now_ns() - self._began) / NS
         return (
-            f"{seconds:.0f} s (the line's {self._machines.line.time:.0f} s)   readings: {tally.readings:,} sent, "
-            f"{tally.acknowledged_readings:,} acknowledged, {tally.readings / max(seconds, 1.0):.0f}/s   Ctrl-C ends"
+            f"{seconds:.0f} s (the line's {self._plant.performance.line.time:.0f} s)   {read:,} readings, "
+            f"{read / max(seconds, 1.0):.0f}/s   Ctrl-C ends"
         )
 
     def _tell_anomalies(self) -> None:
@@ -183,28 +190,42 @@ class Demo:
         self._told = last
         return [event for event in events if event.seq <= last]
 
-    async def _stored(self) -> int:
-        """Readings of the line in the history of its signals; waits for as long as there come more."""
+    async def _arrived(self) -> None:
+        """Waits until what the machines told is stored, for as long as there comes more."""
         loop = asyncio.get_running_loop()
-        stored, deadline = -1, loop.time() + SETTLE_S
+        known, deadline = self._settled(), loop.time() + SETTLE_S
+        quiet = loop.time()
         while loop.time() < deadline:
-            found = await asyncio.to_thread(stored_readings, self._twin, self._began)
-            if found >= self._machines.tally.readings:
-                return found
-            if found > stored:
-                stored, deadline = found, loop.time() + SETTLE_S
+            if known[0] and loop.time() - quiet >= QUIET_S:
+                return
             await asyncio.sleep(LOOK_S)
-        return stored
+            if (now := self._settled()) != known:
+                known, quiet, deadline = now, loop.time(), loop.time() + SETTLE_S
+
+    def _settled(self) -> tuple[bool, int]:
+        """Whether all that was told over MQTT is stored, and what the sources that are told of changes have read."""
+        mqtt = sum(status.counters.stored for status in self._sources.values() if status.protocol == MQTT)
+        told = sum(s.counters.read for s in self._sources.values() if s.protocol in TELLING)
+        return mqtt >= self._plant.tally.readings, told
+
+    def _heard(self, status: SourceStatus) -> Heard:
+        """What became of a source's readings; blocks."""
+        counters, tally = status.counters, self._plant.tally
+        by_mqtt = status.protocol == MQTT
+        told = tally.readings if by_mqtt else counters.read
+        acknowledged = tally.acknowledged_readings if by_mqtt else counters.stored
+        stored = stored_readings(self._twin, self._began, status.protocol)
+        return Heard(NAMES[status.protocol], told, acknowledged, stored)
 
 
-def stored_readings(twin: Twin, since: int) -> int:
-    """How many readings of the line's sensors the history holds from `since` [ns] on; blocks."""
+def stored_readings(twin: Twin, since: int, protocol: str) -> int:
+    """How many readings the history holds from `since` [ns] on, of the sensors that speak a protocol; blocks."""
     graph = twin.graph
-    measured = [
-        signal
-        for node in graph.descendants(graph.find(LINE).key)
-        for signal in graph.signals_of(node.key)
-        if signal.role is Role.MEASURED
-    ]
     start = since // MILLISECOND * MILLISECOND  # the machines' stamps have no more digits
-    return sum(len(twin.history(signal.index, start, now_ns() + NS)) for signal in measured)
+    stored = 0
+    for component in graph.components(graph.find(LINE).key):
+        for sensor in graph.sensors(component.key):
+            if protocol_of(component.short_id, sensor.short_id) == protocol:
+                for signal in graph.signals_of(sensor.key):
+                    stored += len(twin.history(signal.index, start, now_ns() + NS))
+    return stored

@@ -1,5 +1,8 @@
 """The demo in the terminal: machines with state, key values, health and open anomalies; and the final account."""
 
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -7,6 +10,7 @@ from rich.text import Text
 
 from .analytics.anomalies import ANOMALY
 from .analytics.health import health_status
+from .ingest.source_state import SourceState, SourceStatus
 from .sim.machines import Tally
 from .twin.graph import HEALTH
 from .twin.model import DataType, Event, Node, Quality, Signal
@@ -14,6 +18,7 @@ from .twin.times import format_time
 from .twin.twin import Twin
 
 _COLOURS = {"healthy": "green", "warning": "yellow", "critical": "bold red"}
+_SOURCES = {SourceState.RUNNING: "green", SourceState.CONNECTING: "yellow", SourceState.BACKOFF: "yellow"}
 _STATES = {"Execute": "green", "Suspended": "yellow", "Held": "red"}
 # Heading, then the sensors that may fill the column, the first one that the machine has.
 _COLUMNS = (
@@ -27,8 +32,8 @@ _COLUMNS = (
 _SYMBOLS = {"ampere": "A", "celsius": "°C", "percent": "%", "1/min": "/min"}
 
 
-def plant_view(twin: Twin, line: str, status: str) -> RenderableType:
-    """The line's machines now, and a line of `status` below."""
+def plant_view(twin: Twin, line: str, status: str, sources: Iterable[SourceStatus] = ()) -> RenderableType:
+    """The line's machines now, the sources, and a line of `status` below."""
     graph = twin.graph
     table = Table(
         title=f"{line}  [dim]{_health_of(twin, graph.find(line))}[/]",
@@ -44,11 +49,20 @@ def plant_view(twin: Twin, line: str, status: str) -> RenderableType:
     table.add_column("open anomalies")
     for component in graph.components(graph.find(line).key):
         table.add_row(*_row(twin, component))
-    return Group(table, Text(status, style="dim"))
+    return Group(table, *map(_source, sources), Text(status, style="dim"))
+
+
+def _source(status: SourceStatus) -> Text:
+    """A source in one line: where it is, how it is, what it read."""
+    state = Text(f"{status.state:<10}", _SOURCES.get(status.state, "red"))
+    counters = status.counters
+    numbers = f"{counters.read:>9,} readings, {counters.stored:,} stored"
+    line = Text.assemble(f"{status.protocol:<7} ", state, f" {numbers}  ", (status.address, "dim"))
+    return line if status.error is None else line.append(f"  {status.error}", "red")
 
 
 def _row(twin: Twin, component: Node) -> list[Text]:
-    signals = {sensor.name: twin.graph.signals_of(sensor.key) for sensor in twin.graph.sensors(component.key)}
+    signals = {sensor.name: twin.graph.values_of(sensor.key) for sensor in twin.graph.sensors(component.key)}
     state = _shown(twin, signals.get("state"))
     state.style = _STATES.get(state.plain, "")
     values = [_shown(twin, next((signals[name] for name in names if name in signals), None)) for _, names in _COLUMNS]
@@ -97,23 +111,47 @@ def anomaly_line(event: Event) -> Text:
     return Text(f"{at}  anomaly  {what}: {limit}", _COLOURS[data["severity"]])
 
 
-def account(tally: Tally, stored: int, anomalies: int, cleared: int) -> Table:
-    """What the machines counted, what the twin holds, and the difference."""
-    table = Table(title="The account", show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    lost = tally.readings - stored
+class Heard(NamedTuple):
+    """What became of a source's readings.
+
+    told: sent by machines that send, read from those that are asked or tell of changes. acknowledged: confirmed to the
+    machine, or durable. stored: in the history of the signals.
+    """
+
+    source: str
+    told: int
+    acknowledged: int
+    stored: int
+
+    @property
+    def lost(self) -> int:
+        """Told and not stored."""
+        return self.told - self.stored
+
+
+def account(heard: Sequence[Heard], tally: Tally, anomalies: int, cleared: int) -> Group:
+    """What the machines told, what the twin holds, and the difference; by source, and in all."""
+    sources = Table(title="The account", box=box.SIMPLE_HEAD)
+    sources.add_column("source")
+    for heading in ("readings", "acknowledged", "stored", "lost"):
+        sources.add_column(heading, justify="right")
+    for one in heard:
+        sources.add_row(*map(str, (*one, one.lost)), style="bold red" if one.lost else "")
+    whole = Table(show_header=False)
+    whole.add_column()
+    whole.add_column(justify="right")
+    lost = sum(one.lost for one in heard)
     rows = (
         ("messages sent", tally.messages),
         ("messages acknowledged", tally.acknowledged_messages),
-        ("readings sent", tally.readings),
-        ("readings acknowledged", tally.acknowledged_readings),
-        ("readings stored", stored),
+        ("readings sent or read", sum(one.told for one in heard)),
+        ("readings acknowledged", sum(one.acknowledged for one in heard)),
+        ("readings stored", sum(one.stored for one in heard)),
         ("readings lost", lost),
         ("anomalies opened", anomalies),
         ("anomalies cleared", cleared),
     )
     for name, number in rows:
         style = "bold red" if name == "readings lost" and number else ""
-        table.add_row(name, str(number), style=style)
-    return table
+        whole.add_row(name, str(number), style=style)
+    return Group(sources, whole)

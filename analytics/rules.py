@@ -187,7 +187,7 @@ class SensorIndex:
         if "." in word:
             nodes |= {node.key: node for node in self._graph.candidates(word) if node.level is Level.SENSOR}
         for key in sorted(nodes):
-            yield from self._graph.signals_of(key)
+            yield from self._graph.values_of(key)
         yield from self._computed.get(word, ())
         if not nodes and "." in word:
             yield self._graph.find_signal(word)

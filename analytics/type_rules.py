@@ -75,7 +75,7 @@ def own_signals(graph: Graph, node: Node, word: str) -> Iterator[Signal]:
     """The signals of the node's own sensors of that id, name or type, and what is computed on it by that name."""
     for sensor in graph.sensors(node.key):
         if word in (sensor.short_id, sensor.name, sensor.type):
-            yield from graph.signals_of(sensor.key)
+            yield from graph.values_of(sensor.key)
     if (computed := computed_signal(graph, node, word)) is not None:
         yield computed
 

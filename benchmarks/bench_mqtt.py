@@ -1,4 +1,4 @@
-"""MQTT QoS 1 from a real mosquitto: JSONPath and unit conversion, durable before PUBACK."""
+"""MQTT QoS 1 from a real mosquitto: JSONPath and unit conversion, durable before PUBACK; beside thingsboard-gateway."""
 
 import random
 import subprocess
@@ -6,12 +6,15 @@ import tempfile
 import time
 from pathlib import Path
 
+import thingsboard
 from figure import Figure, process_cpu
 from plant_file import write_project
 from under_test import Service, mosquitto
 
 MESSAGES = 60_000  # mosquitto_pub loses what it reads beyond 65,535 lines
 MACHINES = 200
+PEER_MESSAGES = 20_000
+PEER_DEVICES = 20
 SOURCES = """
 sensor_ingestion:
   protocols:
@@ -38,39 +41,59 @@ def run() -> list[Figure]:
         ids = write_project(directory / "plant.yaml", MACHINES, SOURCES.format(port=port))
         service = Service(directory / "data", directory / "plant.yaml")
         service.start()
-        _wait_subscribed(service)
+        wait_subscribed(service)
         service.stop()
         _publish(port, ids)
         service.start()
         speed, cpu = _drain(service)
         service.stop()
-    control = _aiomqtt_one_by_one()
+    name = "MQTT QoS 1, JSONPath, unit conversion"
+    peer, peer_cpu = _thingsboard()
+    times = speed / peer
+    note = f"CPU a message: {cpu / MESSAGES * 1e6:.0f} µs, thingsboard-gateway {peer_cpu * 1e6:.0f} µs"
     return [
-        Figure(
-            "MQTT QoS 1, JSONPath, unit conversion",
-            speed,
-            "messages/s",
-            cpu,
-            at_least=10_000,
-            control=control,
-            control_name="aiomqtt, a commit a message",
-        )
-    ]
+        Figure(name, speed, "messages/s", cpu, at_least=40_000, control=_aiomqtt_one_by_one(),
+               control_name="aiomqtt, a commit a message"),
+        Figure(f"{name}, as a multiple of thingsboard-gateway's", times, "times", cpu, at_least=8, control=peer,
+               control_name="thingsboard-gateway, messages/s", note=note),
+    ]  # fmt: skip
 
 
-def _publish(port: int, ids: list[str]) -> None:
+def _thingsboard() -> tuple[float, float]:
+    """Messages a second and CPU seconds a message of thingsboard-gateway, with devices that it knows already."""
+    with tempfile.TemporaryDirectory(prefix="iotsense-bench-") as place:
+        first, second = Path(place) / "first", Path(place) / "second"
+        first.mkdir()
+        second.mkdir()
+        with (
+            mosquitto(first) as devices,
+            mosquitto(second) as platform,
+            thingsboard.gateway(Path(place), devices, platform) as gateway,
+        ):
+            names = [f"m{number}" for number in range(PEER_DEVICES)]
+            before = gateway.platform.values
+            _publish(devices, names, PEER_DEVICES * 10)
+            gateway.platform.await_values(before + PEER_DEVICES * 10, 60)
+            before, cpu, began = gateway.platform.values, gateway.cpu(), time.perf_counter()
+            _publish(devices, names, PEER_MESSAGES)
+            ended = gateway.platform.await_values(before + PEER_MESSAGES, 60)
+            return PEER_MESSAGES / (ended - began), (gateway.cpu() - cpu) / PEER_MESSAGES
+
+
+def _publish(port: int, ids: list[str], count: int = MESSAGES) -> None:
     clock = int(time.time() * 1000)
     lines = "\n".join(
         f'{{"deviceId":"{random.choice(ids)}","sensor":"temperature","temp":{random.uniform(60, 180):.1f},'
         f'"unit":"fahrenheit","ts":{clock + i}}}'
-        for i in range(MESSAGES)
+        for i in range(count)
     )
     topic = f"sensors/{random.randrange(1000)}/temperature"
     command = ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(port), "-q", "1", "-l", "-t", topic]
     subprocess.run(command, input=lines.encode(), check=True)
 
 
-def _wait_subscribed(service: Service) -> None:
+def wait_subscribed(service: Service) -> None:
+    """Returns when its MQTT source runs."""
     import httpx
 
     for _ in range(500):

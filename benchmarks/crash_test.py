@@ -6,12 +6,14 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent / "tests"))
 
 import crash_damage  # noqa: E402
+import crash_protocols  # noqa: E402
 import crash_scenarios  # noqa: E402
 import crash_stores  # noqa: E402
 import servers  # noqa: E402
@@ -29,6 +31,11 @@ SCENARIOS: dict[str, tuple[Callable[[int], Account], int, tuple[str, ...]]] = {
     "influxdb": (crash_stores.kill_influxdb, 5, ("mosquitto", "influxdb")),
     "neo4j": (crash_stores.kill_neo4j, 5, ("mosquitto", "neo4j")),
     "damage": (crash_damage.damage, 6, ("mosquitto",)),
+    "mqtt": (partial(crash_protocols.kill_under, "mqtt"), 20, ("mosquitto",)),
+    "amqp": (partial(crash_protocols.kill_under, "amqp"), 20, ("rabbitmq", "openssl")),
+    "kafka": (partial(crash_protocols.kill_under, "kafka"), 20, ("kafka", "node", "openssl")),
+    "http": (partial(crash_protocols.kill_under, "http"), 20, ()),
+    "cdc": (partial(crash_protocols.kill_under, "cdc"), 20, ("postgresql",)),
 }
 HEAD = ["what", "rounds", "sent", "corrected", "acknowledged", "in history", "shown"]
 HEAD += ["lost", "doubled", "event gaps", "counters off"]

@@ -1,19 +1,32 @@
 """What GraphQL needs of a running service, and what one operation carries along."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from ..ingest.commands import Commands
+from ..ingest.pipeline import Pipeline
+from ..ingest.publish_sender import PublisherStatus
 from ..ingest.source_state import SourceStatus
+from ..twin.access import LOCAL, Principal
+from ..twin.audit_trail import AuditTrail
 from ..twin.errors import InvalidValueError
 from ..twin.replay import Players
 from ..twin.twin import Twin
+from .options import DEFAULTS, Options
+
+if TYPE_CHECKING:
+    from .view import View
 
 # What one operation may make us build: beyond it the answer is a page that nobody reads and the plant waits for it.
 MAX_NODES = 20_000
 MAX_POINTS = 200_000
 HISTORY_READERS = 4
+
+
+Instant = tuple[int | None, int | None, str | None]
+"""asOf, knownAt, scenario."""
 
 
 class Context(Protocol):
@@ -24,11 +37,21 @@ class Context(Protocol):
     @property
     def sources(self) -> Callable[[], Mapping[str, SourceStatus]]: ...
     @property
+    def publishing(self) -> Callable[[], Sequence[PublisherStatus]]: ...
+    @property
     def started(self) -> int: ...
     @property
     def version(self) -> str: ...
     @property
     def players(self) -> Players: ...
+    @property
+    def pipeline(self) -> Pipeline: ...
+    @property
+    def commands(self) -> Commands | None: ...
+    @property
+    def audit(self) -> AuditTrail | None: ...
+    def seen_by(self, principal: Principal) -> "Context": ...
+    async def proven_by(self, authorization: str, address: str) -> Principal: ...
 
 
 @dataclass(slots=True)
@@ -55,8 +78,22 @@ class Budget:
 
 @dataclass
 class Request:
-    """What the resolvers of one request share: the service, its budget, and the seats of those who read history."""
+    """What the resolvers of one request share: the service, its budget, and the seats of those who read history.
+
+    origin: where the request came from. principal: whom it acts for; `service` is what that one may see of it.
+    connection_params: what a WebSocket's client said when it began. options: what the service allows. views: the plant
+    as of each instant that the operation asks for.
+    """
 
     service: Context
     readers: asyncio.Semaphore
     budget: Budget = field(default_factory=Budget)
+    origin: str = ""
+    principal: Principal = LOCAL
+    connection_params: Mapping[str, object] | None = None
+    options: Options = DEFAULTS
+    views: dict[Instant, "asyncio.Future[View]"] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """Another operation begins: with a budget of its own, and with the plant as it is from now on."""
+        self.budget, self.views = Budget(), {}

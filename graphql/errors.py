@@ -10,7 +10,7 @@ from strawberry.extensions import MaskErrors
 from graphql import GraphQLError
 
 from ..twin import errors
-from .context import Budget, Request
+from .context import Request
 
 log = logging.getLogger("iotsense.graphql")
 
@@ -20,6 +20,8 @@ CODES: tuple[tuple[type[errors.IoTSenseError], str], ...] = (
     (errors.InvalidValueError, "INVALID_VALUE"),
     (errors.NotYetError, "NOT_YET"),
     (errors.ConflictError, "CONFLICT"),
+    (errors.UnauthenticatedError, "UNAUTHENTICATED"),
+    (errors.ForbiddenError, "FORBIDDEN"),
     (errors.OverloadedError, "OVERLOADED"),
     (errors.StorageFullError, "STORAGE_FULL"),
     (errors.StorageError, "STORAGE"),
@@ -30,14 +32,14 @@ CODES: tuple[tuple[type[errors.IoTSenseError], str], ...] = (
 class PlainErrors(MaskErrors):
     """Puts a code on every error and hides the text of those that are not meant for the reader.
 
-    Each operation begins with a budget of its own.
+    Each operation begins with a budget and views of its own.
     """
 
     def on_operation(self) -> Iterator[None]:
         """Before and after an operation."""
         request = self.execution_context.context
         if isinstance(request, Request):
-            request.budget = Budget()
+            request.begin()
         yield from super().on_operation()
 
     def _process_errors(self, errors: list[GraphQLError]) -> list[GraphQLError]:

@@ -8,8 +8,11 @@ from ..twin.question_impact import HALF_FULL, impact
 from ..twin.question_reach import LIMIT
 from ..twin.question_rollup import Aggregate
 from ..twin.question_step import Direction
+from ..twin.question_subject import Instant
+from ..twin.question_summary import summarize
 from .field import field
 from .graph_types import Impact, Reach, Rollup, Selecting, Walk, around
+from .signal_summary import SignalSummary
 from .view import View
 
 
@@ -50,6 +53,17 @@ class NodeQuestions:
         asked = around(self.record.id, walk, select, Direction.OUT, SUBTREE)
         found = await answered(self.view.plant, lambda instant: asked.roll_up(instant, signal, aggregate, unit, weight))
         return Rollup.of(found)
+
+    @field
+    async def summary(self, signal: str, unit: str | None = None) -> SignalSummary:
+        """A signal of it and all below it: how many are good, their least, greatest and mean, in one unit."""
+        view, record = self.view, self.record
+
+        def summed_up(_: Instant) -> SignalSummary:
+            nodes = [record, *view.graph.descendants(record.key)]
+            return SignalSummary.of(view, nodes, summarize(view.plant, nodes, signal, unit))
+
+        return await answered(view.plant, summed_up)
 
     @field
     async def impact(self, within: float | None = None, fill: float = HALF_FULL) -> Impact:

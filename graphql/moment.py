@@ -1,5 +1,6 @@
 """The instant of a question: each root field that reads the plant takes asOf, knownAt, scenario and minRevision."""
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Callable
@@ -9,12 +10,14 @@ import strawberry
 from strawberry.types import Info
 from strawberry.types.field import StrawberryField
 
-from .context import Request
+from ..twin.access import Scope
+from .context import Instant, Request
 from .field import field
 from .scalars import Long, Time
 from .view import View
 
 Ask = Info[Request, None]
+_NOW: Instant = (None, None, None)
 _MOMENT: dict[str, Any] = {
     "as_of": Annotated[
         Time | None, strawberry.argument(description="The plant as it was then: structure, state and events.")
@@ -36,6 +39,7 @@ def plant_field(resolver: Callable[..., object]) -> StrawberryField:
 
     @functools.wraps(resolver)
     async def at(self: Any, info: Ask, **arguments: Any) -> Any:
+        info.context.principal.require(Scope.PLANT_READ)
         instant = {name: arguments.pop(name, None) for name in _MOMENT}
         view = await _view(info.context, **instant)
         found = resolver(self, view, **arguments)
@@ -54,7 +58,20 @@ def plant_field(resolver: Callable[..., object]) -> StrawberryField:
 async def _view(
     request: Request, as_of: int | None, known_at: int | None, scenario: str | None, min_revision: int | None
 ) -> View:
-    twin = request.service.twin
+    """One view for all fields of an operation that ask for the same instant: they agree, and it is looked up once."""
+    twin, instant, views = request.service.twin, (as_of, known_at, scenario), request.views
     if min_revision is not None:
         await twin.revisions.seen(int(min_revision))
-    return View(request, plant=await twin.as_of_async(as_of, known_at, scenario))
+        if (made := views.get(instant)) is not None and (await made).graph.revision < min_revision:
+            views.pop(instant, None)
+    made = views.get(instant)
+    if made is None and instant == _NOW:  # nothing to wait for
+        made = views[instant] = asyncio.get_running_loop().create_future()
+        made.set_result(View(request, plant=twin.as_of()))
+    if made is None:
+        made = views[instant] = asyncio.ensure_future(_look(request, instant))
+    return made.result() if made.done() else await asyncio.shield(made)
+
+
+async def _look(request: Request, instant: Instant) -> View:
+    return View(request, plant=await request.service.twin.as_of_async(*instant))

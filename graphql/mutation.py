@@ -2,10 +2,11 @@
 
 import strawberry
 
+from .command_mutation import CommandMutation
 from .report_mutation import ReportMutation
 from .scenario_mutation import ScenarioMutation
 
 
 @strawberry.type
-class Mutation(ReportMutation, ScenarioMutation):
+class Mutation(CommandMutation, ReportMutation, ScenarioMutation):
     """What can be changed."""

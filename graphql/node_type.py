@@ -1,17 +1,17 @@
 """Nodes and the relationships between them."""
 
-import asyncio
-
 import strawberry
 from strawberry.scalars import JSON
 
-from ..analytics.anomalies import ANOMALY
 from ..twin import model
 from ..twin.errors import InvalidValueError
 from ..twin.model import FEEDS_INTO, Level, Origin
 from .event_type import Anomaly, Event
 from .field import field
 from .graph_node import NodeQuestions
+from .loading import NodeEvents
+from .node_order import NodeOrder, in_order
+from .node_where import NodeWhere
 from .report_query import NodeAssets
 from .scalars import Long
 from .signal_type import Signal, StateEntry
@@ -19,7 +19,6 @@ from .view import View
 from .words import HealthStatus
 
 MOST_EVENTS = 1_000
-_TELLING_OF_ONE = 2  # an anomaly's onset and its end are events both
 
 
 @strawberry.type(description="Health from 0 (worst) to 100; null and UNKNOWN before the first reading.")
@@ -32,31 +31,48 @@ class Health:
 class Node(NodeQuestions, NodeAssets):
     view: strawberry.Private[View]
     record: strawberry.Private[model.Node]
-    id: strawberry.ID
-    key: Long = strawberry.field(description="Its number: never changes, never reused.")
-    short_id: str = strawberry.field(description="The last part of its id.")
-    name: str
-    level: Level
-    type: str | None
-    origin: Origin
-    properties: JSON
 
     @classmethod
     def of(cls, view: View, node: model.Node) -> "Node":
         """What GraphQL shows of a node; counted against the operation's budget."""
         view.budget.take_nodes(1)
-        return cls(
-            view=view,
-            record=node,
-            id=strawberry.ID(node.id),
-            key=Long(node.key),
-            short_id=node.short_id,
-            name=node.name,
-            level=node.level,
-            type=node.type,
-            origin=node.origin,
-            properties=JSON(node.properties),
-        )
+        return cls(view=view, record=node)
+
+    # Read from the record when they are asked for: a list of a thousand nodes is mostly asked for a few of them.
+
+    @field
+    def id(self) -> strawberry.ID:
+        return strawberry.ID(self.record.id)
+
+    @field
+    def key(self) -> Long:
+        """Its number: never changes, never reused."""
+        return Long(self.record.key)
+
+    @field
+    def name(self) -> str:
+        return self.record.name
+
+    @field
+    def level(self) -> Level:
+        return self.record.level
+
+    @field
+    def type(self) -> str | None:
+        return self.record.type
+
+    @field
+    def origin(self) -> Origin:
+        return self.record.origin
+
+    @field
+    def properties(self) -> JSON:
+        return JSON(self.record.properties)
+
+    @field
+    def short_id(self) -> str:
+        """The last part of its id."""
+        return self.record.short_id
 
     @field
     def parent(self) -> "Node | None":
@@ -64,19 +80,19 @@ class Node(NodeQuestions, NodeAssets):
         return None if parent is None else Node.of(self.view, self.view.graph.node(parent))
 
     @field
-    def children(self) -> list["Node"]:
+    def children(self, where: NodeWhere | None = None, order_by: list[NodeOrder] | None = None) -> list["Node"]:
         """What it contains, sensors included."""
-        return self._nodes(self.view.graph.children(self.record.key))
+        return self._nodes(self.view.graph.children(self.record.key), where, order_by)
 
     @field
-    def components(self) -> list["Node"]:
+    def components(self, where: NodeWhere | None = None, order_by: list[NodeOrder] | None = None) -> list["Node"]:
         """The components that it contains."""
-        return self._nodes(self.view.graph.components(self.record.key))
+        return self._nodes(self.view.graph.components(self.record.key), where, order_by)
 
     @field
-    def sensors(self) -> list["Node"]:
+    def sensors(self, where: NodeWhere | None = None, order_by: list[NodeOrder] | None = None) -> list["Node"]:
         """Its sensors."""
-        return self._nodes(self.view.graph.sensors(self.record.key))
+        return self._nodes(self.view.graph.sensors(self.record.key), where, order_by)
 
     @field
     def child_count(self) -> int:
@@ -140,7 +156,7 @@ class Node(NodeQuestions, NodeAssets):
         """Anomalies here and below, the newest first; the cleared ones too unless `open`."""
         check_first(first)
         view, key = self.view, self.record.key
-        found = view.open_anomalies if open else await asyncio.to_thread(_all_anomalies, view)
+        found = view.open_anomalies if open else await view.all_anomalies()
         mine = [event for event in found if view.concerns(event, key)]
         return [Anomaly.of(view, event) for event in mine[:first]]
 
@@ -148,13 +164,13 @@ class Node(NodeQuestions, NodeAssets):
     async def events(self, kind: str | None = None, first: int = 50) -> list[Event]:
         """What happened to this very node, the newest first."""
         check_first(first)
-        found = await asyncio.to_thread(
-            self.view.plant.events, limit=first, node=self.record.key, kind=kind, newest_first=True
-        )
+        found = await self.view.loaders.events.load(NodeEvents(self.record.key, kind, first))
         return [Event.of(self.view, event) for event in found]
 
-    def _nodes(self, nodes: list[model.Node]) -> list["Node"]:
-        return [Node.of(self.view, node) for node in nodes]
+    def _nodes(
+        self, nodes: list[model.Node], where: NodeWhere | None, order_by: list[NodeOrder] | None
+    ) -> list["Node"]:
+        return [Node.of(self.view, node) for node in in_order(self.view, nodes, where, order_by)]
 
     def _arrows(self, arrows: list[model.Relationship], *, outgoing: bool) -> list["Relationship"]:
         return [Relationship.of(self.view, arrow, arrow.target if outgoing else arrow.source) for arrow in arrows]
@@ -199,16 +215,3 @@ def check_first(first: int, most: int = MOST_EVENTS) -> None:
     """Raises InvalidValueError unless a page of that size is given out."""
     if not 1 <= first <= most:
         raise InvalidValueError(f"first must be between 1 and {most}, not {first}", "first")
-
-
-def _all_anomalies(view: View) -> list[model.Event]:
-    """The last anomalies, open and cleared, each as it was last told, the newest first."""
-    limit = _TELLING_OF_ONE * MOST_EVENTS
-    latest: dict[str, model.Event] = {}
-    for event in view.plant.events(kind=ANOMALY, limit=limit, newest_first=True):
-        latest.setdefault(event.identity or str(event.seq), event)
-    for event in view.open_anomalies:
-        latest.setdefault(event.identity or str(event.seq), event)
-    # One that was taken back never was.
-    told = [event for event in latest.values() if event.retracts is None]
-    return sorted(told, key=lambda event: (event.time, event.seq), reverse=True)

@@ -1,20 +1,24 @@
 """The questions."""
 
 import asyncio
-from collections.abc import Iterator
-from itertools import islice
 
 import strawberry
 
 from ..twin import model
-from ..twin.errors import InvalidValueError
+from ..twin.access import Scope
 from ..twin.model import Level
 from ..twin.times import now_ns
+from .command_query import CommandQuery
 from .event_type import Anomaly, Event
-from .field import field
+from .field import root_field
 from .graph_query import GraphQuery
+from .ingest_query import IngestQuery
 from .moment import Ask, plant_field
+from .node_order import NodeOrder
+from .node_page import NodeConnection, NodePage, find_page
 from .node_type import Node, Relationship, check_first
+from .node_where import NodeWhere, mentions
+from .publishing_query import PublishingQuery
 from .report_query import ReportQuery
 from .revision_query import RevisionQuery
 from .scalars import Long
@@ -25,24 +29,11 @@ from .storage_query import StorageQuery
 from .view import View
 from .words import HealthStatus
 
-MOST_NODES = 500
-
-
-@strawberry.type(description="Where a page ends, and whether there is more.")
-class PageInfo:
-    end_cursor: str | None = strawberry.field(description="Give it as `after` to get the next page.")
-    has_next_page: bool
-
-
-@strawberry.type(description="A page of nodes.")
-class NodePage:
-    nodes: list[Node]
-    total_count: int = strawberry.field(description="How many there are on all pages.")
-    page_info: PageInfo
-
 
 @strawberry.type
-class Query(GraphQuery, ReportQuery, ScenarioQuery, StorageQuery, RevisionQuery):
+class Query(
+    GraphQuery, CommandQuery, IngestQuery, ReportQuery, PublishingQuery, ScenarioQuery, StorageQuery, RevisionQuery
+):
     @plant_field
     def twin(self, view: View, id: strawberry.ID) -> Node | None:
         """A twin: a line, or an area that holds components itself."""
@@ -59,7 +50,7 @@ class Query(GraphQuery, ReportQuery, ScenarioQuery, StorageQuery, RevisionQuery)
         return Node.of(view, view.find(id))
 
     @plant_field
-    def nodes(
+    async def nodes(
         self,
         view: View,
         level: list[Level] | None = None,
@@ -69,20 +60,28 @@ class Query(GraphQuery, ReportQuery, ScenarioQuery, StorageQuery, RevisionQuery)
         ids: list[strawberry.ID] | None = None,
         first: int = 100,
         after: str | None = None,
+        where: NodeWhere | None = None,
+        order_by: list[NodeOrder] | None = None,
     ) -> NodePage:
-        """Nodes in the order in which they came, narrowed by what is given; 100 unless told."""
-        check_first(first, MOST_NODES)
-        start = _cursor(after)
+        """Nodes in the order in which they came, unless told, narrowed by what is given; 100 unless told."""
         given = view.graph.nodes() if ids is None else iter([view.find(id) for id in ids])
-        found = [node for node in given if _fits(node, level, type, search)]
+        words = None if search is None else search.lower().split()
+        found = (node for node in given if _fits(node, level, type, words))
         if health is not None:
-            found = [node for node in found if view.health(node)[1] in health]
-        page = list(islice(_behind(found, start), first + 1))
-        shown = [Node.of(view, node) for node in page[:first]]
-        end = str(page[:first][-1].key) if shown else after
-        return NodePage(
-            nodes=shown, total_count=len(found), page_info=PageInfo(end_cursor=end, has_next_page=len(page) > first)
-        )
+            found = (node for node in found if view.health(node)[1] in health)
+        return (await find_page(view, found, where, order_by, first, after)).page()
+
+    @plant_field
+    async def nodes_connection(
+        self,
+        view: View,
+        first: int = 100,
+        after: str | None = None,
+        where: NodeWhere | None = None,
+        order_by: list[NodeOrder] | None = None,
+    ) -> NodeConnection:
+        """The same as a connection, each node with its cursor."""
+        return (await find_page(view, view.graph.nodes(), where, order_by, first, after)).connection()
 
     @plant_field
     def signal(self, view: View, id: strawberry.ID) -> Signal | None:
@@ -124,34 +123,20 @@ class Query(GraphQuery, ReportQuery, ScenarioQuery, StorageQuery, RevisionQuery)
             found = await asyncio.to_thread(view.plant.event_log, int(after), first, node=key, kind=kind)
         return [Event.of(view, event) for event in found]
 
-    @field
+    @root_field(Scope.SERVICE_READ)
     def sources(self, info: Ask) -> list[Source]:
         """The configured sources and how they are doing."""
         return [Source.of(status) for status in info.context.service.sources().values()]
 
-    @field
+    @root_field(Scope.SERVICE_READ)
     def service(self, info: Ask) -> Service:
         """The running service."""
         return Service.of(info.context.service, now_ns())
 
 
-def _fits(node: model.Node, levels: list[Level] | None, type: str | None, search: str | None) -> bool:
+def _fits(node: model.Node, levels: list[Level] | None, type: str | None, words: list[str] | None) -> bool:
     if levels is not None and node.level not in levels:
         return False
     if type is not None and node.type != type:
         return False
-    words = (search or "").lower().split()
-    text = f"{node.id} {node.name} {node.type or ''}".lower()
-    return all(word in text for word in words)
-
-
-def _behind(nodes: list[model.Node], key: int) -> Iterator[model.Node]:
-    return (node for node in sorted(nodes, key=lambda node: node.key) if node.key > key)
-
-
-def _cursor(after: str | None) -> int:
-    if after is None:
-        return 0
-    if not (after.isascii() and after.isdigit()):
-        raise InvalidValueError(f"after must be an endCursor of a page before, not {after!r}", "after")
-    return int(after)
+    return words is None or mentions(node, words)

@@ -6,6 +6,7 @@ from typing import Annotated
 import strawberry
 from strawberry.types import Info
 
+from ..twin.access import Scope
 from ..twin.durations import parse_duration
 from ..twin.replay import Frame, Player, Stretch, chosen_signals, granularity_of, texts_and_numbers
 from ..twin.times import NS, now_ns
@@ -54,7 +55,7 @@ class ReplayFrame:
 
 @strawberry.type
 class ReplaySubscription:
-    @subscription
+    @subscription(Scope.PLANT_READ)
     async def replay(
         self,
         info: Info[Request, None],

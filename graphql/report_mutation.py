@@ -7,6 +7,7 @@ import strawberry
 from msgspec import UNSET
 from strawberry.scalars import JSON
 
+from ..twin.access import Scope
 from ..twin.errors import InvalidValueError
 from ..twin.report import INSTALLATION, Amendment, Asset, Report
 from .field import mutation
@@ -68,32 +69,32 @@ class RemovalInput:
 
 @strawberry.type
 class ReportMutation:
-    @mutation
+    @mutation(Scope.EVENTS_WRITE)
     async def report_event(self, info: Ask, report: ReportInput, key: Key = None) -> EventPayload:
         """Tells of an event. What its node showed when it began, and when it ended, becomes part of it."""
         reports = info.context.service.twin.reports
         return await written(info.context, lambda: reports.report(_report(report), key))
 
-    @mutation
+    @mutation(Scope.EVENTS_WRITE)
     async def amend_event(self, info: Ask, id: strawberry.ID, change: AmendmentInput, key: Key = None) -> EventPayload:
         """Corrects a report, or gives its end; `id` is its identity or the number of any of its events."""
         reports = info.context.service.twin.reports
         return await written(info.context, lambda: reports.amend(id, _amendment(change), key))
 
-    @mutation
+    @mutation(Scope.EVENTS_WRITE)
     async def retract_event(
         self, info: Ask, id: strawberry.ID, reason: str | None = None, key: Key = None
     ) -> EventPayload:
         """Takes a report back; the log keeps it."""
         return await written(info.context, partial(info.context.service.twin.reports.retract, id, reason, key))
 
-    @mutation
+    @mutation(Scope.EVENTS_WRITE)
     async def install_asset(self, info: Ask, installation: InstallationInput, key: Key = None) -> EventPayload:
         """An asset comes to a node."""
         reports = info.context.service.twin.reports
         return await written(info.context, lambda: reports.report(_installation(installation), key))
 
-    @mutation
+    @mutation(Scope.EVENTS_WRITE)
     async def remove_asset(self, info: Ask, removal: RemovalInput, key: Key = None) -> EventPayload:
         """An asset is taken out."""
         if removal.node is None and removal.serial_number is None:

@@ -1,7 +1,6 @@
 """Reports as they stand, and assets with serial numbers."""
 
 import asyncio
-from functools import partial
 from typing import Annotated
 
 import strawberry
@@ -61,11 +60,11 @@ class NodeAssets:
     @field
     async def stays(self) -> list[Stay]:
         """Which assets with serial numbers were here when, in the order of time."""
-        find = partial(assets.stays, self.view.plant, self.record.id)
-        return [Stay.of(self.view, stay) for stay in await asyncio.to_thread(find)]
+        found = await self.view.loaders.stays.load(self.record.key)
+        return [Stay.of(self.view, stay) for stay in found]
 
     @field
     async def installed(self) -> Stay | None:
         """Which asset is here."""
-        find = partial(assets.stays, self.view.plant, self.record.id)
-        return next((Stay.of(self.view, stay) for stay in await asyncio.to_thread(find) if stay.end is None), None)
+        found = await self.view.loaders.stays.load(self.record.key)
+        return next((Stay.of(self.view, stay) for stay in found if stay.end is None), None)

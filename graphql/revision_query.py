@@ -7,10 +7,11 @@ import strawberry
 from strawberry.scalars import JSON
 from strawberry.types import Info
 
+from ..twin.access import Scope
 from ..twin.errors import InvalidValueError
 from ..twin.revision_log import LoggedRevision, diff, logged
 from .context import Request
-from .field import field
+from .field import root_field
 from .scalars import Long, Time
 
 MOST = 1_000
@@ -51,7 +52,7 @@ class StructureDiff:
 
 @strawberry.type
 class RevisionQuery:
-    @field
+    @root_field(Scope.PLANT_READ)
     async def revisions(
         self, info: Ask, node: strawberry.ID | None = None, before: Long | None = None, first: int = 100
     ) -> list[Revision]:
@@ -62,7 +63,7 @@ class RevisionQuery:
         found, _ = await asyncio.to_thread(logged, info.context.service.twin, node, limit, first)
         return [Revision.of(each) for each in found]
 
-    @field
+    @root_field(Scope.PLANT_READ)
     async def structure_diff(self, info: Ask, from_: From, to: str | None = None) -> StructureDiff:
         """What differs between two revisions, each a number or a time; `to` is the newest unless told."""
         found = await asyncio.to_thread(diff, info.context.service.twin, from_, to)

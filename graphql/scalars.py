@@ -20,6 +20,7 @@ from ..twin.times import format_time, parse_time
 Time = NewType("Time", int)
 Long = NewType("Long", int)
 Value = NewType("Value", object)
+Setting = NewType("Setting", object)
 NumberColumn = NewType("NumberColumn", object)
 TimeColumn = NewType("TimeColumn", object)
 ValueColumn = NewType("ValueColumn", object)
@@ -61,6 +62,12 @@ def _as_is(value: object) -> object:
     return value
 
 
+def _parse_setting(value: object) -> Setting:
+    if isinstance(value, bool | int | float | str):
+        return Setting(value)
+    raise InvalidValueError(f"a value is a number, a text, true or false, not {value!r}", "value")
+
+
 def _output(name: str, description: str) -> ScalarDefinition:
     return strawberry.scalar(name=name, description=description, serialize=_as_is)
 
@@ -76,6 +83,12 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         name="Long", description="A whole number up to 2^53.", serialize=_as_is, parse_value=_parse_long
     ),
     Value: _output("Value", "What a signal shows: a number, a text, true or false, a list of these, or null."),
+    Setting: strawberry.scalar(
+        name="Setting",
+        description="What a signal is set to, or compared with: a number, a text, true or false.",
+        serialize=_as_is,
+        parse_value=_parse_setting,
+    ),
     NumberColumn: _output("NumberColumn", "A JSON array of numbers; null where there is none."),
     TimeColumn: _output("TimeColumn", "A JSON array of instants (see Time); null where there is none."),
     ValueColumn: _output("ValueColumn", "A JSON array of values (see Value)."),

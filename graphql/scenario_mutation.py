@@ -8,9 +8,10 @@ import strawberry
 from strawberry.scalars import JSON
 from strawberry.types import Info
 
+from ..twin.access import Scope
 from ..twin.errors import InvalidValueError
 from .context import Request
-from .field import field
+from .field import mutation
 from .scalars import Time
 from .scenario_query import Scenario
 
@@ -37,7 +38,7 @@ class ReplayPosition:
 
 @strawberry.type
 class ScenarioMutation:
-    @field
+    @mutation(Scope.SCENARIOS_WRITE)
     async def fork_scenario(
         self,
         info: Ask,
@@ -56,7 +57,7 @@ class ScenarioMutation:
 
         return await asyncio.to_thread(fork)
 
-    @field
+    @mutation(Scope.SCENARIOS_WRITE)
     async def change_scenario(
         self, info: Ask, id: strawberry.ID, overrides: Overrides = None, replay_until: Time | None = None
     ) -> Scenario:
@@ -72,13 +73,13 @@ class ScenarioMutation:
 
         return await asyncio.to_thread(change)
 
-    @field
+    @mutation(Scope.SCENARIOS_WRITE)
     async def remove_scenario(self, info: Ask, id: strawberry.ID) -> strawberry.ID:
         """Removes a scenario; the plant is not touched."""
         await asyncio.to_thread(info.context.service.twin.scenarios.remove, id)
         return id
 
-    @field
+    @mutation(Scope.PLANT_READ)
     async def move_replay(
         self,
         info: Ask,

@@ -6,11 +6,12 @@ import strawberry
 from strawberry.scalars import JSON
 from strawberry.types import Info
 
+from ..twin.access import Scope
 from ..twin.in_scenario import named_parameters, named_settings
 from ..twin.scenario import Scenario as Record
 from ..twin.twin import Twin
 from .context import Request
-from .field import field
+from .field import root_field
 from .scalars import Time, Value
 
 
@@ -51,7 +52,7 @@ class Scenario:
 
 @strawberry.type
 class ScenarioQuery:
-    @field
+    @root_field(Scope.PLANT_READ)
     async def scenarios(self, info: Info[Request, None]) -> list[Scenario]:
         """All scenarios."""
         twin = info.context.service.twin

@@ -1,23 +1,23 @@
 """The schema: questions, mutations and subscriptions, with limits on what one operation may ask for."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import strawberry
-from strawberry.extensions import MaxAliasesLimiter, MaxTokensLimiter, ParserCache, QueryDepthLimiter, ValidationCache
+from graphql.execution import Executor
+from strawberry.extensions import ParserCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from graphql import GraphQLError
 
+from .deadline import TimedExecutor
 from .errors import PlainErrors
 from .mutation import Mutation
 from .query import Query
 from .scalars import SCALARS
 from .subscription import Subscription
-
-DEEPEST = 14
-MOST_ALIASES = 60
-MOST_TOKENS = 4_000
+from .validation import Validation
 
 
 class Schema(strawberry.Schema):
@@ -27,17 +27,20 @@ class Schema(strawberry.Schema):
         """Nothing: see `PlainErrors`."""
 
 
-schema = Schema(
-    query=Query,
-    mutation=Mutation,
-    subscription=Subscription,
-    config=StrawberryConfig(scalar_map=SCALARS),
-    extensions=[
-        lambda: PlainErrors(),
-        lambda: QueryDepthLimiter(max_depth=DEEPEST),
-        lambda: MaxAliasesLimiter(max_alias_count=MOST_ALIASES),
-        lambda: MaxTokensLimiter(max_token_count=MOST_TOKENS),
-        lambda: ParserCache(),
-        lambda: ValidationCache(),
-    ],
-)
+def make_schema(executor: type[Executor[Any]] = TimedExecutor) -> Schema:
+    """The schema, as an executor carries out its operations."""
+    return Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        config=StrawberryConfig(scalar_map=SCALARS),
+        execution_context_class=executor,
+        extensions=[
+            lambda: PlainErrors(),
+            lambda: ParserCache(),
+            lambda: Validation(),
+        ],
+    )
+
+
+schema = make_schema()

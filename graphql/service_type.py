@@ -26,7 +26,14 @@ class Source:
     healthy: bool = strawberry.field(description="Whether it does what it is there for.")
     since: Time = strawberry.field(description="Since when it is in this state.")
     retry_at: Time | None = strawberry.field(description="When it tries again.")
-    error: str | None
+    error: str | None = strawberry.field(description="What is wrong now.")
+    last_error: str | None = strawberry.field(description="What was wrong last, since the start.")
+    last_error_at: Time | None
+    remarks: list[str] = strawberry.field(description="What somebody should know though it runs.")
+    stretched: Long = strawberry.field(description="Polls left out because those before them took too long.")
+    lag: float | None = strawberry.field(description="How old its newest readings are when they come [s].")
+    messages_per_second: float = strawberry.field(description="Messages that become durable, over the last seconds.")
+    readings_per_second: float = strawberry.field(description="Readings that become durable, over the last seconds.")
     connects: int = strawberry.field(description="How often it connected since the start.")
     last_received: Time | None
     counters: list[Counter] = strawberry.field(
@@ -46,6 +53,13 @@ class Source:
             since=Time(status.since),
             retry_at=None if status.retry_at is None else Time(status.retry_at),
             error=status.error,
+            last_error=status.last_error,
+            last_error_at=None if status.last_error_at is None else Time(status.last_error_at),
+            remarks=list(status.remarks),
+            stretched=Long(status.stretched),
+            lag=counters.lag,
+            messages_per_second=counters.messages.rate,
+            readings_per_second=counters.readings.rate,
             connects=status.connects,
             last_received=Time(counters.last_received) if counters.last_received else None,
             counters=_counters(counters),

@@ -1,6 +1,5 @@
 """Signals: what they show now and what they did."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -14,11 +13,13 @@ from ..twin.model import DataType, Role
 from ..twin.state import NEVER, Reading
 from ..twin.times import NS
 from .field import field
+from .loading import Span
 from .scalars import NumberColumn, Time, TimeColumn, Value, ValueColumn, numbers, times
 from .view import View
 from .words import QualityWord
 
 if TYPE_CHECKING:
+    from .command_type import Command
     from .node_type import Node
 
 MOST_POINTS = 10_000
@@ -129,6 +130,20 @@ class Signal:
         return self.view.plant.is_stale(self.signal.index)
 
     @field
+    def desired(self) -> Annotated["Signal", strawberry.lazy(".signal_type")] | None:
+        """What it shall be; null where nobody may set it."""
+        beside = self.view.graph.desired_of(self.signal)
+        return None if beside is None or beside.index == self.signal.index else Signal.of(self.view, beside)
+
+    @field
+    async def command(self) -> Annotated["Command", strawberry.lazy(".command_type")] | None:
+        """The latest command to it that was not refused."""
+        from .command_type import Command
+
+        last = await self.view.loaders.command.load(self.signal.index)
+        return None if last is None else Command.of(self.view, last)
+
+    @field
     async def history(
         self,
         from_: Annotated[Time | None, strawberry.argument(name="from")] = None,
@@ -143,14 +158,11 @@ class Signal:
         if start >= end:
             raise InvalidValueError("from must be earlier than to", "from")
         self.view.budget.take_points(points)
-        async with self.view.request.readers:
-            return await asyncio.to_thread(self._history, start, end, points)
+        rows = await self.view.loaders.history.load(Span(self.signal.index, start, end, points))
+        return self.shown_history(rows, start, end)
 
     def _reading(self) -> Reading | None:
         return self.view.reading(self.signal)
-
-    def _history(self, start: int, end: int, points: int) -> History:
-        return self.shown_history(self.view.plant.history(self.signal.index, start, end, points), start, end)
 
     def shown_history(self, rows: Rows, start: int, end: int) -> History:
         """What GraphQL shows of a history of it over [start, end) [ns]."""

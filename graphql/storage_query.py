@@ -4,8 +4,9 @@ import asyncio
 
 import strawberry
 
+from ..twin.access import Scope
 from ..twin.history_report import Kept as KeptNow
-from .field import field
+from .field import root_field
 from .moment import Ask, plant_field
 from .scalars import Long, Time
 from .view import View
@@ -61,7 +62,7 @@ class StorageQuery:
         """How exact the times of that instant are [s], where not all of its readings are there any more; else null."""
         return view.plant.precision
 
-    @field
+    @root_field(Scope.SERVICE_READ)
     async def storage(self, info: Ask) -> Storage:
         """What storage takes now, and what it will need at the present rate."""
         found = await asyncio.to_thread(info.context.service.twin.storage_report)

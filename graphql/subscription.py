@@ -10,9 +10,11 @@ from strawberry.types import Info
 
 from ..twin import model
 from ..twin import state as live
+from ..twin.access import Scope
+from ..twin.chosen_signals import ChosenSignals
 from ..twin.errors import InvalidValueError
 from ..twin.event_gap import GONE
-from ..twin.graph import Graph
+from ..twin.state_subscription import FASTEST_HZ
 from ..twin.twin import Twin
 from .context import Budget, Request
 from .event_type import Event
@@ -22,7 +24,6 @@ from .scalars import Long, NumberColumn, TextColumn, TimeColumn, ValueColumn, nu
 from .signal_type import Signal
 from .view import View
 
-FASTEST_HZ = 60.0
 EVENT_PAGE = 500
 # A quarter of a frame: soon enough for an event, and no search of the log at every commit of readings.
 EVENT_PAUSE_S = 0.02
@@ -57,7 +58,7 @@ class StateBatch:
 
 @strawberry.type
 class Subscription(ReplaySubscription):
-    @subscription
+    @subscription(Scope.PLANT_READ, narrows=True)
     async def state(
         self,
         info: Ask,
@@ -76,7 +77,7 @@ class Subscription(ReplaySubscription):
         twin = info.context.service.twin
         # Followed before the first look, so that what changes meanwhile is told again, never missed.
         changes = twin.subscribe_state()
-        wanted = _Wanted(twin.graph, nodes, signals)
+        wanted = ChosenSignals(twin.graph, nodes, signals)
         yield await _batch(info.context, wanted.indexes, whole=True)
         sent = loop.time()
         while True:
@@ -89,7 +90,7 @@ class Subscription(ReplaySubscription):
             if len(chosen):
                 yield await _batch(info.context, chosen)
 
-    @subscription
+    @subscription(Scope.PLANT_READ, narrows=True)
     async def events(
         self, info: Ask, after: Long | None = None, kind: str | None = None
     ) -> AsyncGenerator[Event, None]:
@@ -109,39 +110,6 @@ class Subscription(ReplaySubscription):
                 seq = event.seq
                 if kind in (None, event.kind) or event.kind == GONE:
                     yield Event.of(View(info.context, Budget()), event)
-
-
-class _Wanted:
-    """The signals that a subscriber chose, as the structure changes under it."""
-
-    def __init__(self, graph: Graph, nodes: list[strawberry.ID] | None, signals: list[strawberry.ID] | None) -> None:
-        self._everything = nodes is None and signals is None
-        self._keys = [graph.find(id).key for id in nodes or ()]
-        self._chosen = [graph.find_signal(id).index for id in signals or ()]
-        self._graph = graph
-        self.indexes = self._indexes(graph)
-
-    def follow(self, graph: Graph) -> NDArray[np.int32]:
-        """Takes in a new revision; the signals that came with it."""
-        if graph is self._graph:
-            return np.zeros(0, dtype=np.int32)
-        known, self._graph = self.indexes, graph
-        self.indexes = self._indexes(graph)
-        return np.setdiff1d(self.indexes, known)
-
-    def among(self, changed: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Those of the changed signals that were chosen."""
-        return np.intersect1d(changed, self.indexes, assume_unique=True).astype(np.int32)
-
-    def _indexes(self, graph: Graph) -> NDArray[np.int32]:
-        if self._everything:
-            return np.array(sorted(graph.signal_map), dtype=np.int32)
-        found = {index for index in self._chosen if index in graph.signal_map}
-        for key in self._keys:
-            if key in graph.node_map:
-                for node in [graph.node(key), *graph.descendants(key)]:
-                    found.update(graph.signals_by_node.get(node.key, ()))
-        return np.array(sorted(found), dtype=np.int32)
 
 
 async def _batch(request: Request, indexes: NDArray[np.int32], *, whole: bool = False) -> StateBatch:

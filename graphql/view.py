@@ -1,5 +1,6 @@
 """The plant as one answer sees it: one revision of the graph, and what is read of the twin beside it."""
 
+import asyncio
 from collections import Counter
 from functools import cached_property
 
@@ -14,12 +15,15 @@ from ..twin.live import STALE
 from ..twin.model import DataType, Event, Level, Node, Signal
 from ..twin.state import Reading
 from .context import Budget, Request
+from .loading import Loaders
 from .scalars import finite
 from .words import HealthStatus
 
+_MOST_TELLINGS = 2_000  # an anomaly's onset and its end are events both
+
 
 class View:
-    """A revision of the graph with its state, now or as of an instant; made anew for every answer."""
+    """A revision of the graph with its state, now or as of an instant; the same for all that one answer asks of it."""
 
     def __init__(self, request: Request, budget: Budget | None = None, plant: AsOf | None = None) -> None:
         self.request = request
@@ -27,6 +31,7 @@ class View:
         self.graph: Graph = self.plant.graph
         self.budget = budget or request.budget
         self.now = self.plant.now
+        self._anomalies: asyncio.Future[list[Event]] | None = None
 
     # Values
 
@@ -44,6 +49,29 @@ class View:
     def reading(self, signal: Signal) -> Reading | None:
         """The signal's latest reading."""
         return self.plant.read(signal.index)
+
+    # What has to be looked up
+
+    @cached_property
+    def loaders(self) -> Loaders:
+        """Looks things up for many objects at once."""
+        return Loaders(self)
+
+    async def all_anomalies(self) -> list[Event]:
+        """The last anomalies, open and cleared, each as it was last told, the newest first; looked up once."""
+        if self._anomalies is None:
+            self._anomalies = asyncio.ensure_future(asyncio.to_thread(self._told_anomalies))
+        # Whoever gives up waiting does so for itself.
+        return await asyncio.shield(self._anomalies)
+
+    def _told_anomalies(self) -> list[Event]:
+        latest: dict[str, Event] = {}
+        told = self.plant.events(kind=ANOMALY, limit=_MOST_TELLINGS, newest_first=True)
+        for event in [*told, *self.open_anomalies]:
+            latest.setdefault(event.identity or str(event.seq), event)
+        # One that was taken back never was.
+        kept = [event for event in latest.values() if event.retracts is None]
+        return sorted(kept, key=lambda event: (event.time, event.seq), reverse=True)
 
     # What is open
 

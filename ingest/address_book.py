@@ -1,5 +1,6 @@
 """The names under which sources may speak of the plant: tables over one revision of the graph."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ class AddressBook:
         self.graph = graph
         self._sources: dict[str, list[int]] = {}
         self._named: dict[str, list[int]] = {}
+        self._within: dict[int, dict[str, Node]] = {}
         for node in graph.node_map.values():
             self._enter(node)
 
@@ -29,6 +31,8 @@ class AddressBook:
         self.graph = graph
         for node in added:
             self._enter(node)
+            if node.parent is not None:
+                self._within.pop(node.parent, None)
 
     def _enter(self, node: Node) -> None:
         source = node.properties.get("source")
@@ -65,6 +69,26 @@ class AddressBook:
         """The sensor of that id (or the end of it) or name; raises AmbiguousIdError."""
         found = self.graph.candidates(name) or self._nodes(self._named, name)
         return self._one(name, [node for node in found if node.level is Level.SENSOR], metadata)
+
+    def sensor_of(self, component: Node, name: str) -> Node | None:
+        """The first sensor of a component that answers to a name."""
+        known = self._within.get(component.key)
+        if known is None:
+            known = self._within[component.key] = {}
+            for sensor in self.graph.sensors(component.key):
+                source = sensor.properties.get("source")
+                for word in (sensor.short_id, sensor.name, *((source,) if isinstance(source, str) else ())):
+                    known.setdefault(word, sensor)
+        return known.get(name)
+
+    def at(self, address: str) -> list[Node]:
+        """All nodes whose `source` is this address."""
+        return self._nodes(self._sources, address)
+
+    def called(self, name: str) -> list[Node]:
+        """All nodes that go by this name, or by the id that is made of it."""
+        found = [*self.graph.candidates(name), *self.graph.candidates(slug(name)), *self._nodes(self._named, name)]
+        return list({node.key: node for node in found}.values())
 
     def named(self, text: str, level: Level) -> Node | None:
         """The only node of a level that bears this id or name."""
@@ -103,6 +127,11 @@ def first(metadata: Metadata, keys: Iterable[str]) -> str | None:
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
             return str(value).strip()
     return None
+
+
+def slug(name: str) -> str:
+    """A name as one part of an id: letters, digits, `_` and `-`."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).lstrip("-") or "_"
 
 
 def answers_to(sensor: Node, name: str) -> bool:

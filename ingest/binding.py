@@ -10,27 +10,32 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..twin.errors import InvalidValueError, NotFoundError
+from ..twin.errors import InvalidValueError, IoTSenseError, NotFoundError
 from ..twin.graph import Graph
 from ..twin.model import DataType, Level, Node, Role, Signal
+from ..twin.narrow_graph import narrow_graph
 from ..twin.twin import Twin
 from ..twin.units import Affine, conversion
 from .address_book import AddressBook, answers_to
-from .lane import Key, Lane, Lanes
+from .lane import Lane, Lanes
 from .normalization import Rule, Units, in_order, units_of
+from .place import Place
+from .points import Key, Point
 from .targets import LabelTarget, ListTarget, NumberTarget, Target, data_type_of
 
 _ELEMENT = re.compile(r"(?P<sensor>.+)\[(?P<number>\d+)\]\Z")
 _SAME = Affine(1.0)
 ANY_NAME = "value"
 _REMEMBERED = 4096
+_PARTS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
     """How a measurement is addressed. `name` is "" where the message does not name what was measured.
 
-    alone: whether it is the only measurement of its device in the message.
+    alone: whether it is the only measurement of its device in the message. tag: where it is at the source, if `name`
+    is another name for that.
     """
 
     device: str | None
@@ -38,6 +43,12 @@ class Address:
     unit: str | None
     metadata: dict[str, Any] | None
     alone: bool
+    tag: str | None = None
+
+    @classmethod
+    def of(cls, point: Point) -> "Address":
+        """Of a point."""
+        return cls(point.device, point.address, point.unit, None, False, point.tag)
 
     @property
     def text(self) -> str:
@@ -50,7 +61,7 @@ class Unbound:
     """A measurement that fits no signal. `near` is the component or sensor that its device id means, if any.
 
     device, name: what it and its sensor would be called. metadata: the message's and what rules add. unit: what a
-    signal made for it would have.
+    signal made for it would have. place: where its topic says that it stands.
     """
 
     address: Address
@@ -59,6 +70,7 @@ class Unbound:
     near: Node | None
     metadata: dict[str, Any]
     unit: str | None
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +84,15 @@ class Undecided:
 class Binder:
     """Finds targets; the lanes remember them until the graph changes."""
 
-    def __init__(self, twin: Twin, lanes: Lanes) -> None:
+    def __init__(self, twin: Twin, lanes: Lanes, part: Graph | None = None) -> None:
+        """`part` of the graph: for it there is nothing else."""
         self._twin = twin
         self._lanes = lanes
-        self._book = AddressBook(twin.graph)
+        self._book = AddressBook(twin.graph if part is None else part)
         self._numeric: set[int] = set()
         self._unconvertible: dict[tuple[str, str], str] = {}
+        self._parts: dict[frozenset[int], tuple[Graph, Binder]] = {}
+        self._is_part = part is not None
 
     @property
     def book(self) -> AddressBook:
@@ -113,20 +128,25 @@ class Binder:
     def bind(self, lane: Lane, address: Address, value: Any) -> Target | Unbound | Undecided:
         """The target of a measurement; remembered by the lane unless metadata decided.
 
-        Raises InvalidValueError or AmbiguousIdError with the reason why there can be none.
+        Raises InvalidValueError or AmbiguousIdError with the reason why there can be none; NotFoundError instead of
+        Unbound for a lane that is tied to a part of the plant, in which nothing is discovered.
         """
+        if lane.under is not None and not self._is_part:
+            return self._part(lane.under).bind(lane, address, value)
         key: Key = (address.device, address.name or None, address.unit)
         known = lane.targets.get(key)
         if known is not None:
             return known
         signals, node = self._find(lane, address)
-        rules, units = self._normalized(lane, address, self._book.graph.node(signals[0].node) if signals else None)
+        rules, units = self.normalized(lane, address, self._book.graph.node(signals[0].node) if signals else None)
         if not signals:
+            if self._is_part:
+                raise NotFoundError(f"{address.text} is unknown")
             metadata = (address.metadata or {}) | self._lanes.metadata(lane, address.device, rules)
             device = address.device or lane.implied_device
             name = address.name or lane.tail or ANY_NAME
-            return Unbound(address, device, name, node, metadata, units.become)
-        bound = self._target(signals, units, value)
+            return Unbound(address, device, name, node, metadata, units.become, lane.place_of(address.device))
+        bound = self._target(signals, units, value, _ELEMENT.match(address.name) is not None)
         if isinstance(bound, Undecided):
             return bound
         # What only this message's metadata told must not decide for others.
@@ -136,6 +156,26 @@ class Binder:
                 lane.plain[key] = bound.plain
         return bound
 
+    def signals(self, lane: Lane, address: Address) -> list[Signal]:
+        """The signals that a measurement would be bound to; none if it fits none, or several."""
+        if lane.under is not None and not self._is_part:
+            return self._part(lane.under).signals(lane, address)
+        try:
+            return self._find(lane, address)[0]
+        except IoTSenseError:
+            return []
+
+    def _part(self, under: frozenset[int]) -> "Binder":
+        """A binder for which there is nothing but these nodes and what is below them."""
+        graph, known = self._book.graph, self._parts.get(under)
+        if known is None or known[0] is not graph:
+            if len(self._parts) >= _PARTS:
+                self._parts.clear()
+            part = Binder(self._twin, self._lanes, narrow_graph(graph, under))
+            part._numeric, part._unconvertible = self._numeric, self._unconvertible
+            known = self._parts[under] = (graph, part)
+        return known[1]
+
     # Finding the signals
 
     def _find(self, lane: Lane, address: Address) -> tuple[list[Signal], Node | None]:
@@ -143,10 +183,13 @@ class Binder:
         book = self._book
         sensor = self._by_source(lane, address)
         if sensor is not None:
-            return book.graph.signals_of(sensor.key), sensor
-        if address.device is None and (found := self._without_device(address)):
+            return book.graph.values_of(sensor.key), sensor
+        place = lane.place_of(address.device)
+        if address.device is None and place is None and (found := self._without_device(address)):
             return found, book.graph.node(found[0].node)
         node = book.device(address.device or lane.implied_device, address.metadata)
+        if node is None and place is not None:
+            node = place.find(book)
         if node is None:
             return [], None
         if node.level is Level.SENSOR:
@@ -161,7 +204,9 @@ class Binder:
 
     def _by_source(self, lane: Lane, address: Address) -> Node | None:
         book, metadata = self._book, address.metadata
-        device, name = address.device, address.name
+        device, name = address.device or (lane.place.address if lane.place else None), address.name
+        if address.tag is not None and (at_tag := book.by_source(address.tag, metadata)) is not None:
+            return at_tag
         if device is None:
             found = book.by_source(name, metadata) if name else None
         else:
@@ -178,7 +223,7 @@ class Binder:
             return []
         sensor = self._book.sensor(address.name, address.metadata)
         if sensor is not None:
-            return self._book.graph.signals_of(sensor.key)
+            return self._book.graph.values_of(sensor.key)
         return self._by_signal_id(address.name)
 
     def _by_signal_id(self, id: str) -> list[Signal]:
@@ -196,19 +241,17 @@ class Binder:
     def _of_component(self, lane: Lane, node: Node, address: Address) -> list[Signal]:
         graph = self._book.graph
         name = address.name or self._implied_name(lane, node)
-        for sensor in graph.sensors(node.key):
-            if answers_to(sensor, name):
-                return graph.signals_of(sensor.key)
+        if (sensor := self._book.sensor_of(node, name)) is not None:
+            return graph.values_of(sensor.key)
         own = graph.signal_of(node.key, name)
         if own is not None:
             if own.role is not Role.MEASURED:
                 raise InvalidValueError(f"{node.id}.{name} is {own.role}: it is not for a source to set")
             return [own]
         element = _ELEMENT.match(name)
-        for sensor in graph.sensors(node.key) if element else ():
-            if element and answers_to(sensor, element["sensor"]):
-                signal = graph.signal_of(sensor.key, f"value[{element['number']}]")
-                return [signal] if signal else []
+        if element and (sensor := self._book.sensor_of(node, element["sensor"])) is not None:
+            signal = graph.signal_of(sensor.key, f"value[{element['number']}]")
+            return [signal] if signal else []
         return []
 
     def _implied_name(self, lane: Lane, node: Node) -> str:
@@ -222,12 +265,13 @@ class Binder:
     def _of_sensor(self, node: Node, address: Address) -> list[Signal]:
         name = address.name
         if address.alone or name in ("", ANY_NAME, node.type) or answers_to(node, name):
-            return self._book.graph.signals_of(node.key)
+            return self._book.graph.values_of(node.key)
         return []
 
     # Units and types
 
-    def _normalized(self, lane: Lane, address: Address, node: Node | None) -> tuple[tuple[Rule, ...], Units]:
+    def normalized(self, lane: Lane, address: Address, node: Node | None) -> tuple[tuple[Rule, ...], Units]:
+        """The rules for a measurement of this node, and what units they give it."""
         if not self._lanes.normalizer.names:
             return (), Units(address.unit, address.unit)
         names = {address.device or address.name}
@@ -237,7 +281,7 @@ class Binder:
         rules = in_order([*lane.rules, *self._lanes.normalizer.of_device(names)])
         return rules, units_of(rules, (*lane.value_fields, address.name), address.unit)
 
-    def _target(self, signals: Sequence[Signal], units: Units, value: Any) -> Target | Undecided:
+    def _target(self, signals: Sequence[Signal], units: Units, value: Any, is_element: bool) -> Target | Undecided:
         name = self._book.graph.signal_id(signals[0])
         types = {self._data_type(signal) for signal in signals}
         if types == {None}:
@@ -246,7 +290,7 @@ class Binder:
                 return Undecided(tuple(signals), data_type)
             self._numeric.update(signal.index for signal in signals)
         elements = [self._element(signal, units) for signal in signals]
-        if len(elements) == 1 and signals[0].name != "value[0]":
+        if len(elements) == 1 and (is_element or signals[0].name != "value[0]"):
             return elements[0]
         return ListTarget(name.partition(".value[")[0], elements)
 

@@ -3,6 +3,7 @@
 from array import array
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..twin.batch import ReadingBatch
 
@@ -27,6 +28,19 @@ class Columns:
         self.time.append(time)
         self.value.append(value)
         self.quality.append(quality)
+
+    def extend(
+        self,
+        signal: NDArray[np.int32],
+        time: NDArray[np.int64],
+        value: NDArray[np.float64],
+        quality: NDArray[np.uint8],
+    ) -> None:
+        """Many readings, as columns of equal length."""
+        self.signal.frombytes(signal.astype(np.int32, copy=False).tobytes())
+        self.time.frombytes(time.astype(np.int64, copy=False).tobytes())
+        self.value.frombytes(value.astype(np.float64, copy=False).tobytes())
+        self.quality.frombytes(quality.astype(np.uint8, copy=False).tobytes())
 
     def truncate(self, rows: int) -> None:
         """Forgets what came after the first `rows` rows."""

@@ -12,8 +12,9 @@ import msgspec
 
 from ..twin.entry import DeadLetter
 from ..twin.errors import InvalidValueError
-from .message import Message, Sample
+from .message import Message
 from .parsers import Failure
+from .sample import Sample
 from .telemetry import Measurement, TelemetryDocument, decode_documents, encode_documents
 
 MAX_PAYLOAD = 1 << 20
@@ -22,6 +23,7 @@ _REASONS = 5
 _SHAPE = "payload_shape"
 _RAW, _DOCUMENTS, _SAMPLES = "raw", "telemetry", "samples"
 _BLACK = "***"
+_OF_MESSAGE = (_SHAPE, "content_type", "via", "source_time", "under")
 _SECRET_NAME = r"(?:pass(?:word|wd|phrase)|secret|token|api[_-]?key|authorization|credential|private[_-]?key)"
 _MEMBER = re.compile(
     rb'("[^"]{0,40}?' + _SECRET_NAME.encode() + rb'[^"]{0,40}?"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE
@@ -127,6 +129,12 @@ def _letter(
     metadata = redaction.metadata(message.metadata) | {_SHAPE: shape}
     if message.content_type:
         metadata["content_type"] = message.content_type
+    if message.via:
+        metadata["via"] = message.via
+    if message.time is not None:
+        metadata["source_time"] = message.time
+    if message.under is not None:
+        metadata["under"] = sorted(message.under)
     payload = redaction.payload(payload)
     if len(payload) > MAX_PAYLOAD:
         metadata["cut_from_bytes"] = len(payload)
@@ -155,18 +163,22 @@ def message_of(letter: DeadLetter) -> Message:
         size = letter.metadata["cut_from_bytes"]
         raise InvalidValueError(f"dead letter {letter.id} kept only the beginning of its {size} bytes")
     shape = letter.metadata.get(_SHAPE, _RAW)
-    metadata = {name: value for name, value in letter.metadata.items() if name not in (_SHAPE, "content_type")}
+    metadata = {name: value for name, value in letter.metadata.items() if name not in _OF_MESSAGE}
     message = Message(
         letter.source,
         topic=letter.topic,
         content_type=letter.metadata.get("content_type"),
+        via=letter.metadata.get("via"),
         metadata=metadata or None,
         received=letter.time,
+        time=letter.metadata.get("source_time"),
+        under=frozenset(letter.metadata["under"]) if "under" in letter.metadata else None,
     )
     if shape == _SAMPLES:
         message.samples = _decode_samples(letter.payload)
     elif shape == _DOCUMENTS:
-        message.documents = decode_documents(letter.payload)
+        decode_documents(letter.payload)  # raises, if the redaction of secrets left no document
+        message.telemetry = letter.payload
     else:
         message.payload = letter.payload
     return message

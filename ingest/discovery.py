@@ -4,7 +4,7 @@ A device stands below the plant, line and equipment that its metadata names, mad
 area `unassigned`. New nodes are rationed, so that a device that invents names cannot flood the graph.
 """
 
-import re
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -13,8 +13,9 @@ from ..twin.errors import ConflictError, InvalidValueError
 from ..twin.graph import Graph
 from ..twin.graph_edit import GraphEdit
 from ..twin.model import DataType, Level, Node, Origin
-from .address_book import AREA_KEYS, EQUIPMENT_KEYS, LINE_KEYS, SITE_KEYS, AddressBook, first
+from .address_book import AREA_KEYS, EQUIPMENT_KEYS, LINE_KEYS, SITE_KEYS, AddressBook, first, slug
 from .binding import Unbound
+from .place import Place
 from .targets import data_type_of
 
 UNASSIGNED = "unassigned"
@@ -26,8 +27,8 @@ _PATH = (
     (Level.LINE, LINE_KEYS),
     (Level.COMPONENT, EQUIPMENT_KEYS),
 )
-# Site, area, line, equipment, device and sensor: what one reading of a wholly unknown plant needs at most.
-MOST_AT_ONCE = 6
+# Enterprise, site, area, line, equipment, device and sensor: what one reading of a wholly unknown plant needs at most.
+MOST_AT_ONCE = 7
 
 
 class NoBudgetError(Exception):
@@ -35,9 +36,9 @@ class NoBudgetError(Exception):
 
 
 class Budget:
-    """A ration of new nodes: `limit` a minute, and never more than that in any burst."""
+    """A ration of new nodes: `limit` a minute (None: any number), and never more than that in any burst."""
 
-    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limit: int | None, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit = limit
         self._clock = clock
         self._size = float(max(limit, MOST_AT_ONCE) if limit else 0)
@@ -46,6 +47,8 @@ class Budget:
 
     def left(self) -> int:
         """How many nodes may be made now."""
+        if self.limit is None:
+            return sys.maxsize
         now = self._clock()
         self._left = min(self._size, self._left + (now - self._at) * self.limit / 60)
         self._at = now
@@ -91,6 +94,8 @@ class Discovery:
         near = self._graph.node_map.get(unbound.near.key) if unbound.near is not None else None
         if near is not None:
             return (self._graph.node(near.parent) if near.level is Level.SENSOR and near.parent else near), []
+        if unbound.place is not None:
+            return self._along(unbound.place, unbound.metadata)
         check_name(unbound.device)
         parent, missing = self._path(unbound.metadata)
         equipment = first(unbound.metadata, EQUIPMENT_KEYS)
@@ -100,6 +105,23 @@ class Discovery:
         if device is not None:
             return device, []
         return parent, [*missing, _Missing(Level.COMPONENT, unbound.device, plain_metadata(unbound.metadata))]
+
+    def _along(self, place: Place, metadata: dict[str, Any]) -> tuple[Node | None, list["_Missing"]]:
+        """The same for a device whose topic tells its place."""
+        parent, known = place.innermost(self._book)
+        missing = [
+            _Missing(step.level, step.name, source=place.address_of(count))
+            for count, step in enumerate(place.steps[known:], known + 1)
+        ]
+        for new in missing:
+            check_name(new.name)
+        if missing:
+            missing[-1] = missing[-1]._replace(metadata=plain_metadata(metadata))
+        if parent is None and missing and missing[0].level is Level.COMPONENT:
+            parent = self._known(UNASSIGNED, Level.AREA, None)
+            if parent is None:
+                missing.insert(0, _Missing(Level.AREA, UNASSIGNED))
+        return parent, missing
 
     def _path(self, metadata: dict[str, Any]) -> tuple[Node | None, list["_Missing"]]:
         """The node that the metadata's path leads to, or the innermost of it that is there and what is missing."""
@@ -131,19 +153,17 @@ class Discovery:
         return self._book.named(text, level)
 
     def _child(self, parent: Node, name: str) -> Node | None:
-        short = slug(name)
-        for child in self._graph.children(parent.key):
-            if child.level is Level.COMPONENT and (name == child.name or short == child.short_id):
-                return child
-        return None
+        found = (node for node in self._book.called(name) if node.parent == parent.key)
+        return next((node for node in found if node.level is Level.COMPONENT), None)
 
     def _add_node(self, parent: Node | None, new: "_Missing") -> Node:
         prefix = f"{parent.id}." if parent is not None and new.level is Level.COMPONENT else ""
         properties: dict[str, Any] = {"metadata": new.metadata} if new.metadata else {}
-        if slug(new.name) != new.name:
-            properties["source"] = new.name
+        id = self._free(prefix + slug(new.name))
+        if slug(new.name) != new.name or (new.source and id != prefix + slug(new.name)):
+            properties["source"] = new.source or new.name
         node = self._edit.add_node(
-            id=self._free(prefix + slug(new.name)),
+            id=id,
             level=new.level,
             name=new.name,
             parent=parent.key if parent is not None else None,
@@ -194,6 +214,7 @@ class _Missing(NamedTuple):
     level: Level
     name: str
     metadata: dict[str, Any] | None = None
+    source: str | None = None
 
 
 def _source(unbound: Unbound) -> str:
@@ -201,11 +222,6 @@ def _source(unbound: Unbound) -> str:
     near = unbound.near
     beside = near is not None and near.level is Level.SENSOR
     return f"{unbound.address.device}.{unbound.name}" if beside else unbound.name
-
-
-def slug(name: str) -> str:
-    """A name as one part of an id: letters, digits, `_` and `-`."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).lstrip("-") or "_"
 
 
 def check_name(name: str) -> None:

@@ -4,68 +4,41 @@ The loop over documents is the busiest of the product: a measurement whose addre
 look-up and four appends. All else takes the slow way through the binder.
 """
 
-import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from ..twin.entry import DeadLetter
 from ..twin.errors import InvalidValueError, IoTSenseError
 from ..twin.graph_edit import GraphEdit
 from ..twin.model import Node, Quality
+from ..twin.times import now_ns
 from ..twin.twin import Twin
 from .binding import Address, Binder, Unbound, Undecided
+from .burst import Burst
 from .columns import Columns
 from .dead_letters import Misfit, Redaction, letters_of
 from .discovery import Budget, Discovery, NoBudgetError
+from .document_rows import Times
+from .entry import Entry
 from .lane import Lane, Lanes
-from .message import Message, Receipt, Sample
 from .parsers import PARSE, Failure, bare_value
+from .points import PointReadings
+from .records import Records, take_plainly
+from .sample import Sample
 from .tally import Tally
-from .targets import EXACT
-from .telemetry import TelemetryDocument, quality_byte
+from .targets import EXACT, is_missing
+from .telemetry import TelemetryDocument, decode_documents, quality_byte
 
 log = logging.getLogger("iotsense.ingest")
+# OPC quality: uncertain, the last usable value.
+LAST_USABLE = 0x44
 BIND, DISCOVERY = "bind", "discovery"
 AUTHOR = "discovery"
-_QUALITY: dict[Any, int] = {None: 192, "good": 192, "uncertain": 64, "bad": 0} | {byte: byte for byte in range(256)}
-_REASONS = 5
-
-
-class Entry(msgspec.Struct):
-    """A message on its way. `letter`: it was a dead letter, and is not written down as one again.
-
-    size: what it takes of the buffer; bytes: what came. rows: readings that it came to. ahead: how many of them bore a
-    time too far in the future.
-    """
-
-    message: Message
-    size: int = 0
-    bytes: int = 0
-    future: "asyncio.Future[Receipt] | None" = None
-    letter: bool = False
-    documents: Sequence[TelemetryDocument] = ()
-    samples: Sequence[Sample] = ()
-    rows: int = 0
-    ahead: int = 0
-    duplicate: bool = False
-    error: IoTSenseError | None = None
-    failures: list[Failure] = []
-    misfits: list[Misfit] = []
-
-    @property
-    def dead(self) -> int:
-        """Measurements and payloads that could not be used."""
-        return len(self.misfits) + sum(failure.count for failure in self.failures)
-
-    def receipt(self) -> Receipt:
-        """What became of it."""
-        if not self.misfits and not self.failures:
-            return Receipt(self.rows, 0, self.duplicate)
-        reasons = dict.fromkeys([f.reason for f in self.failures] + [m.reason for m in self.misfits])
-        return Receipt(self.rows, self.dead, self.duplicate, tuple(reasons)[:_REASONS])
 
 
 class _Waiting(msgspec.Struct):
@@ -101,6 +74,16 @@ class Gathering:
 
     def take(self, entry: Entry) -> None:
         """Lays a message's readings into the columns; what cannot be used is noted in the entry."""
+        rows, waiting = len(self.columns), len(self._waiting)
+        self._take_safely(entry)
+        if entry.message.expires is not None and now_ns() > entry.message.expires:
+            self._doubt(rows, waiting)
+        if entry.message.retained:
+            self._drop_known(rows, entry.message.received)
+        entry.rows = len(self.columns) - rows
+        self.tally.extend(entry.message.source, entry.rows)
+
+    def _take_safely(self, entry: Entry) -> None:
         columns = self.columns
         rows, waiting = len(columns), len(self._waiting)
         try:
@@ -114,32 +97,90 @@ class Gathering:
             del self._waiting[waiting:]
             entry.misfits = []
             entry.failures = [Failure(PARSE, f"unexpected {type(error).__name__}: {error}")]
-        if entry.message.retained:
-            self._drop_known(rows, entry.message.received)
-        entry.rows = len(columns) - rows
-        self.tally.extend(entry.message.source, entry.rows)
 
     def _take(self, entry: Entry) -> None:
         message = entry.message
-        lane = self._lanes.of(message.source, message.topic)
-        if message.documents:
-            entry.documents = message.documents
+        lane = self._lanes.of(message.source, message.topic, message.via, message.under)
+        if message.readings is not None:
+            self._take_readings(entry, lane, message.readings)
+        elif message.records is not None:
+            self._take_records(entry, lane, message.records)
+        elif message.telemetry is not None:
+            try:
+                entry.documents = decode_documents(message.telemetry)
+            except InvalidValueError as error:
+                entry.error = error
+        elif message.unreadable is not None:
+            raise InvalidValueError(message.unreadable)
         elif message.payload is None:
             entry.samples = message.samples
-        elif lane.refusal is not None:
-            raise InvalidValueError(lane.refusal)
-        elif lane.parse_samples is not None:
-            entry.samples = lane.parse_samples(message.payload, entry.failures)
+        elif lane.lines is not None:
+            latest = message.received + self._max_ahead
+            known, columns = lane.plain, self.columns
+            entry.documents = lane.lines.read(message.payload, columns, known, message.received, latest, entry.failures)
         else:
-            self._parse_telemetry(entry, lane, message.payload)
+            self._parse(entry, lane, message.payload, message.content_type)
         if entry.documents:
             self._take_documents(entry, lane, entry.documents)
         for item, sample in enumerate(entry.samples):
             self._take_sample(entry, lane, sample, item)
 
-    def _parse_telemetry(self, entry: Entry, lane: Lane, payload: bytes) -> None:
+    def _take_readings(self, entry: Entry, lane: Lane, readings: PointReadings) -> None:
+        """Columns of points: those whose signals are known go as they are, the others one by one."""
+        received, rows = entry.message.received, len(readings)
+        table = lane.point_table(readings.points)
+        if (unknown := table.signal[readings.point] < 0).any():
+            table.learn(lane, np.unique(readings.point[unknown]))
+        time = np.full(rows, received) if readings.time is None else readings.time
+        quality = np.full(rows, Quality.GOOD, np.uint8) if readings.quality is None else readings.quality
+        ahead = time > received + self._max_ahead
+        if ahead.any():
+            entry.ahead += int(ahead.sum())
+            time = np.where(ahead, received, time)
+            quality = np.where(ahead, np.minimum(quality, Quality.UNCERTAIN), quality).astype(np.uint8)
+        signal = table.signal[readings.point]
+        # A good reading without a value is a mistake of the source's, which the slow way tells.
+        usable = np.isfinite(readings.value) | (np.isnan(readings.value) & (quality < Quality.UNCERTAIN))
+        known = (signal >= 0) & usable
+        point = readings.point[known]
+        value = readings.value[known] * table.scale[point] + table.offset[point]
+        self.columns.extend(signal[known], time[known], value, quality[known])
+        if not known.all():
+            rest = np.flatnonzero(~known)
+            columns = (readings.point[rest], readings.value[rest], time[rest], quality[rest])
+            entry.samples = [readings.points.sample(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
+
+    def _take_records(self, entry: Entry, lane: Lane, records: Records) -> None:
+        """Each by itself, as if it had come alone; what cannot be used of one is nobody else's concern."""
+        message, reader = entry.message, lane.reader
+
+        def take_one(number: int) -> None:
+            part = Entry(records.message(message))
+            records.show(number, part.message)
+            waiting = len(self._waiting)
+            self._take_safely(part)
+            entry.ahead += part.ahead
+            if part.failures or part.misfits or len(self._waiting) > waiting:
+                entry.parts.append(part)
+
+        if reader.samples is None or reader.refusal is not None or message.content_type is not None:
+            for number in range(len(records)):
+                take_one(number)
+            return
+        latest = message.received + self._max_ahead
+        take_plainly(records, reader.samples, lane.plain, self.columns, message.received, latest, take_one)
+
+    def _parse(self, entry: Entry, lane: Lane, payload: bytes, content_type: str | None) -> None:
+        reader = lane.reader
+        if content_type:
+            reader = lane.by_content.get(content_type) or self._lanes.reader(lane, content_type)
+        if reader.refusal is not None:
+            raise InvalidValueError(reader.refusal)
+        if reader.samples is not None:
+            entry.samples = reader.samples(payload, entry.failures)
+            return
         try:
-            entry.documents = lane.parse_documents(payload, entry.failures)
+            entry.documents = reader.documents(payload, entry.failures)
         except InvalidValueError:
             value = bare_value(payload)
             if value is None:
@@ -147,42 +188,19 @@ class Gathering:
             entry.samples = (Sample("", value),)
 
     def _take_documents(self, entry: Entry, lane: Lane, documents: Sequence[TelemetryDocument]) -> None:
-        columns = self.columns
-        put_signal, put_time = columns.signal.append, columns.time.append
-        put_value, put_quality = columns.value.append, columns.quality.append
-        plain, quality_of, clock = lane.plain.get, _QUALITY.get, lane.clock
         received = entry.message.received
         latest = received + self._max_ahead
-        for number, document in enumerate(documents):
-            device, stamp = document.device_id, document.timestamp
-            time = received
-            if stamp is not None:
-                try:
-                    time = (lane.device_clocks.get(device, clock) if lane.device_clocks and device else clock)(stamp)
-                except InvalidValueError as error:
-                    self._misfits(entry, number, str(error))
-                    continue
-            ahead = time > latest
-            if ahead:
-                time = received
-            for item, measurement in enumerate(document.measurements):
-                value = measurement.value
-                known = plain((device, measurement.name, measurement.unit))
-                quality = quality_of(measurement.quality)
-                if (
-                    known is None
-                    or quality is None
-                    or ahead
-                    or (value.__class__ is not float and value.__class__ is not int)
-                    or not -EXACT <= value <= EXACT
-                ):
-                    self._take_measurement(entry, lane, document, number, item, time, ahead)
-                else:
-                    index, scale, offset = known
-                    put_signal(index)
-                    put_time(time)
-                    put_value(value * scale + offset)
-                    put_quality(quality)
+        times = Times(lane.clock, lane.device_clocks, received, entry.message.stamp(latest), latest)
+
+        def slow(number: int, item: int, time: int, ahead: bool) -> None:
+            self._take_measurement(entry, lane, documents[number], number, item, time, ahead)
+
+        waiting = len(self._waiting)
+        lane.rows.lay(documents, self.columns, lane.plain, times, slow, partial(self._misfits, entry))
+        if not entry.misfits and len(self._waiting) == waiting:
+            # Nobody asks for them again. To let go of them while they are in the CPU's cache is cheaper: with their
+            # reading just before, 5.9 µs a document instead of 9.2.
+            entry.documents = ()
 
     def _misfits(self, entry: Entry, number: int, reason: str) -> None:
         for item in range(len(entry.documents[number].measurements)):
@@ -214,14 +232,15 @@ class Gathering:
 
     def _take_sample(self, entry: Entry, lane: Lane, sample: Sample, item: int) -> None:
         message = entry.message
-        time, quality = sample.time, sample.quality
+        time, quality, value = sample.time, sample.quality, sample.value
+        # The last sample of a burst is the newest: without a stamp it is the one that has just been taken.
+        length, count = (value.length, len(value)) if value.__class__ is Burst else (0, 1)
         if time is None:
-            time = message.received
-        elif time > message.received + self._max_ahead:
-            entry.ahead += 1
-            time, quality = message.received, min(quality, Quality.UNCERTAIN)
+            time = message.stamp(message.received + self._max_ahead) - length
+        elif time + length > message.received + self._max_ahead:
+            entry.ahead += count
+            time, quality = message.received - length, min(quality, Quality.UNCERTAIN)
         known = lane.plain.get((sample.device, sample.address or None, sample.unit))
-        value = sample.value
         if (
             known is not None
             and (value.__class__ is float or value.__class__ is int)
@@ -234,8 +253,8 @@ class Gathering:
         metadata = sample.metadata
         if message.metadata:
             metadata = message.metadata | (metadata or {})
-        alone = len(entry.samples) == 1 or sum(other.device == sample.device for other in entry.samples) == 1
-        address = Address(sample.device or None, sample.address, sample.unit, metadata, alone)
+        alone = entry.is_alone(sample.device)
+        address = Address(sample.device or None, sample.address, sample.unit, metadata, alone, sample.tag)
         self._place(entry, lane, address, value, time, quality, 0, item)
 
     def _place(
@@ -249,14 +268,27 @@ class Gathering:
         document: int,
         item: int,
     ) -> None:
+        # That something cannot be read is no news of what was never known: neither its type nor its place is told.
+        nothing = quality < Quality.UNCERTAIN and is_missing(value)
         try:
-            bound = self._binder.bind(lane, address, value)
+            bound = self._binder.bind(lane, address, None if nothing else value)
             if isinstance(bound, Unbound | Undecided):
+                if nothing:
+                    return
                 self._waiting.append(_Waiting(entry, lane, address, value, time, quality, document, item, bound))
             else:
                 bound.place(value, time, quality, self.columns)
         except IoTSenseError as error:
-            entry.misfits.append(Misfit(BIND, str(error), document, item))
+            if not nothing:
+                entry.misfits.append(Misfit(BIND, str(error), document, item))
+
+    def _doubt(self, rows: int, waiting: int) -> None:
+        """What expired before it could be stored is not believed to be so still."""
+        quality = self.columns.quality
+        for row in range(rows, len(self.columns)):
+            quality[row] = min(quality[row], LAST_USABLE)
+        for one in self._waiting[waiting:]:
+            one.quality = min(one.quality, LAST_USABLE)
 
     def _drop_known(self, rows: int, received: int) -> None:
         """Of a retained message only what the twin does not know yet is a reading."""
@@ -305,6 +337,7 @@ class Gathering:
     ) -> list[Node]:
         binder = self._binder
         binder.follow_edit(edit.graph)
+        binder.follow_edit(edit.view)
         discovery = Discovery(edit, binder.book, left)
         for number, one in enumerate(waiting):
             try:
@@ -316,7 +349,7 @@ class Gathering:
                 if isinstance(bound, Unbound):
                     made = len(discovery.added)
                     discovery.place(bound, one.value)
-                    binder.follow_edit(edit.graph, discovery.added[made:])
+                    binder.follow_edit(edit.view, discovery.added[made:])
             except NoBudgetError as error:
                 reasons[number] = (DISCOVERY, str(error))
             except IoTSenseError as error:
@@ -325,7 +358,7 @@ class Gathering:
 
     def _decide(self, edit: GraphEdit, undecided: Undecided) -> None:
         for signal in undecided.signals:
-            if edit.graph.signal(signal.index).data_type is None:
+            if edit.view.signal(signal.index).data_type is None:
                 edit.update_signal(signal.index, data_type=undecided.data_type)
 
     def _place_again(self, one: _Waiting, reason: tuple[str, str] | None) -> None:
@@ -355,6 +388,7 @@ def letters(entries: Sequence[Entry], redaction: Redaction) -> list[DeadLetter]:
     """The dead letters of a group."""
     found: list[DeadLetter] = []
     for entry in entries:
+        found += letters(entry.parts, redaction)
         if (entry.failures or entry.misfits) and not entry.letter:
             found += letters_of(entry.message, entry.documents, entry.samples, entry.failures, entry.misfits, redaction)
     return found

@@ -50,6 +50,17 @@ class HeldLetters:
         """These wait no more."""
         self._pending = max(0, self._pending - len(ids))
 
+    async def replay(self, letters: Sequence[DeadLetter]) -> tuple[int, int]:
+        """Takes dead letters in again; (how many went in whole, how many still cannot be used).
+
+        Those that went in are marked as replayed. Raises StorageError if storage refuses.
+        """
+        outcome = await self._pipeline.try_again(letters)
+        done = [letter.id for letter, receipt in outcome if receipt is not None and not receipt.dead_lettered]
+        await asyncio.to_thread(self._twin.resolve_dead_letters, done, "replayed")
+        self.resolved(done)
+        return len(done), len(outcome) - len(done)
+
     def counts(self) -> Mapping[str, int]:
         """How many wait, how many of them for discovery, how many were given up since the start."""
         return {"pending": self._pending, "discovery": self._discovery, "given_up": self._given_up}
@@ -93,7 +104,7 @@ class HeldLetters:
             after = page[-1].id
             held = [letter for letter in page if letter.stage == DISCOVERY]
             if held and self._pipeline.budget.left() > 0:
-                _, again = await self._pipeline.replay(held)
+                _, again = await self.replay(held)
                 waiting += again
             else:
                 waiting += len(held)

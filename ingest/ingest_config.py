@@ -8,12 +8,15 @@ from datetime import UTC, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from ..twin.define_line_protocol import LineProtocol
 from ..twin.define_mqtt import MqttProtocol, broker_address
 from ..twin.define_normalization import Normalization
 from ..twin.define_payload import Payload
 from ..twin.define_project import Project
+from ..twin.define_reporting import Reporting
 from ..twin.errors import InvalidValueError
 from ..twin.substitution import SECRET_KEYS, reveal, variable
+from .configured import configured_sources
 from .mqtt_broker import mqtt_brokers
 
 MAX_AHEAD = 600.0
@@ -24,27 +27,37 @@ DISCOVERY_LIMIT = 100
 class IngestConfig:
     """How messages become readings.
 
-    parsers: (source, topic filter, how its payloads are read); the source None stands for every one. zones: of naive
-    stamps, by source. unbound: `create` nodes for readings that fit no sensor, at most `discovery_limit` a minute, or
-    `dead_letter`. max_ahead [s]: how far a source's clock may be ahead. secrets: texts that dead letters must not show.
+    parsers: (source, topic filter, how its payloads are read); the source None stands for every one. items: how the
+    payloads of a source's queue, path or address are read, by (source, `Message.via`). sparkplug: sources that
+    are Sparkplug's. zones: of naive stamps, by source. unbound: `create` nodes for readings that fit no sensor, at most
+    `discovery_limit` a minute (None: as many as come), or `dead_letter`. max_ahead [s]: how far a source's clock may be
+    ahead. secrets: texts that dead letters must not show. reporting: which readings are stored, by source. lines: what
+    the points of the line protocol become.
     """
 
     parsers: Sequence[tuple[str | None, str, Payload]] = ()
+    items: Mapping[tuple[str, str], Payload] = field(default_factory=dict)
+    sparkplug: frozenset[str] = frozenset()
     normalization: Normalization = field(default_factory=Normalization)
     zones: Mapping[str, tzinfo] = field(default_factory=dict)
     unbound: str = "create"
-    discovery_limit: int = DISCOVERY_LIMIT
+    discovery_limit: int | None = DISCOVERY_LIMIT
     max_ahead: float = MAX_AHEAD
     secrets: Sequence[str] = ()
+    reporting: Mapping[str, Reporting] = field(default_factory=dict)
+    lines: LineProtocol = field(default_factory=LineProtocol)
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @classmethod
     def of(cls, project: Project) -> "IngestConfig":
         """From a project."""
         ingestion = project.sensor_ingestion
-        brokers = {broker_address(broker.url): broker.name for broker in mqtt_brokers(project)}
+        limit = ingestion.discovery_limit
+        all_brokers = mqtt_brokers(project)
+        brokers = {broker_address(broker.url): broker.name for broker in all_brokers}
         parsers: list[tuple[str | None, str, Payload]] = []
         zones: dict[str, tzinfo] = {}
+        reporting: dict[str, Reporting] = {}
         for protocol in ingestion.protocols:
             name = protocol.id or protocol.name
             if isinstance(protocol, MqttProtocol):
@@ -52,15 +65,28 @@ class IngestConfig:
                 parsers += [(name, topic.pattern, topic) for topic in protocol.topics]
             if protocol.timezone:
                 zones[name] = ZoneInfo(protocol.timezone)
+            if protocol.reporting:
+                reporting[name] = protocol.reporting
+        items: dict[tuple[str, str], Payload] = {}
+        for source in configured_sources(project):
+            items |= {(source.name, via): payload for via, payload in source.payloads()}
+            if source.settings.timezone:
+                zones[source.name] = ZoneInfo(source.settings.timezone)
+            if source.settings.reporting:
+                reporting[source.name] = source.settings.reporting
         # These are topics of every broker of the configuration file.
         parsers += [(None, topic.pattern, topic) for topic in project.iotsense.ingestion.mqtt.topics]
         return cls(
             parsers=tuple(parsers),
+            items=items,
+            sparkplug=frozenset(broker.name for broker in all_brokers if broker.sparkplug is not None),
             normalization=project.normalization,
             zones=zones,
             unbound=ingestion.unbound,
-            discovery_limit=ingestion.discovery_limit,
+            discovery_limit=limit if isinstance(limit, int) else None,
             max_ahead=ingestion.max_ahead,
+            reporting=reporting,
+            lines=project.iotsense.ingestion.line_protocol,
             secrets=tuple(_secrets(project.sections())),
         )
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..twin.errors import InvalidValueError, MissingExtraError
 
 Getter = Callable[[Any], Any]
@@ -143,7 +145,9 @@ def _one(step: Step) -> Getter:
 
     def at(document: Any) -> Any:
         if document.__class__ is not list:
-            return None
+            if not isinstance(document, np.ndarray):
+                return None
+            document = document.tolist()
         try:
             return document[step]
         except IndexError:
@@ -172,6 +176,8 @@ def each(steps: Steps, document: Any) -> Iterator[tuple[str | int, Any]]:
         elements = iter(found.items())
     elif found.__class__ is list:
         elements = enumerate(found)
+    elif isinstance(found, np.ndarray):
+        elements = enumerate(found.tolist())
     else:
         return
     if not rest:

@@ -5,9 +5,18 @@ import socket
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from ..twin.define_mqtt import MQTT_PORTS, BrokerConfig, MqttConnection, MqttProtocol, MqttTopic, broker_address
+from ..twin.define_mqtt import (
+    MQTT_PORTS,
+    BrokerConfig,
+    MqttConnection,
+    MqttProtocol,
+    MqttTopic,
+    Sparkplug,
+    broker_address,
+)
 from ..twin.define_payload import Tls
 from ..twin.define_project import Project
+from .sparkplug_topic import ALL, NAMESPACE, is_sparkplug, state_topic
 from .topics import without_covered
 
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -18,13 +27,14 @@ class MqttBroker:
     """One broker and what is wanted of it.
 
     name: of the source. subscriptions: (topic filter, QoS), those left out that another covers. settings: version,
-    user, session. tls: None for a connection in the clear.
+    user, session. tls: None for a connection in the clear. writable: whether its commands may be sent.
     """
 
     name: str
     url: str
     subscriptions: tuple[tuple[str, int], ...]
     settings: MqttConnection = field(default_factory=MqttConnection)
+    writable: bool = False
 
     @property
     def host(self) -> str:
@@ -52,6 +62,13 @@ class MqttBroker:
         return given if given is not None and given.enabled else None
 
     @property
+    def sparkplug(self) -> Sparkplug | None:
+        """How we are a host application of Sparkplug; None if we are not."""
+        if self.settings.sparkplug is not None:
+            return self.settings.sparkplug
+        return Sparkplug() if any(is_sparkplug(pattern) for pattern, _ in self.subscriptions) else None
+
+    @property
     def client_id(self) -> str:
         """Our name at the broker: the same after every start, or the session would not be found again."""
         return self.settings.client_id or _UNFIT.sub("_", f"iotsense-{socket.gethostname()}-{self.name}")
@@ -68,6 +85,8 @@ def mqtt_brokers(project: Project) -> list[MqttBroker]:
             topics.setdefault(address, []).extend(protocol.topics)
     config = project.iotsense.ingestion.mqtt
     for broker in config.brokers:
+        if not broker.enabled:
+            continue
         address = broker_address(broker.url)
         connections.setdefault(address, []).append(broker)
         topics.setdefault(address, []).extend(config.topics)
@@ -85,8 +104,23 @@ def _broker(name: str, url: str, named: list[MqttProtocol | BrokerConfig], topic
         given |= {key: getattr(connection, key) for key in chosen}
     settings = MqttConnection.model_construct(**given)  # type: ignore[arg-type]
     filters = [(topic, None) if isinstance(topic, str) else (topic.pattern, topic.qos) for topic in topics]
-    wanted = without_covered((pattern, settings.qos if qos is None else qos) for pattern, qos in filters)
-    return MqttBroker(name, url, tuple(wanted), settings)
+    filters += [(pattern, None) for pattern in _sparkplug_filters(settings.sparkplug)]
+    wanted = without_covered(
+        (_shared(pattern, settings.share), settings.qos if qos is None else qos) for pattern, qos in filters
+    )
+    return MqttBroker(name, url, tuple(wanted), settings, any(connection.writable for connection in named))
+
+
+def _shared(pattern: str, group: str | None) -> str:
+    # Messages of Sparkplug are numbered: one host has to see them all.
+    return pattern if group is None or pattern.startswith("$") or is_sparkplug(pattern) else f"$share/{group}/{pattern}"
+
+
+def _sparkplug_filters(sparkplug: Sparkplug | None) -> list[str]:
+    if sparkplug is None:
+        return []
+    filters = [f"{NAMESPACE}/{group}/#" for group in sparkplug.groups] or [ALL]
+    return [*filters, state_topic(sparkplug.host_id)] if sparkplug.host_id else filters
 
 
 def _name(named: list[MqttProtocol | BrokerConfig], taken: set[str]) -> str:

@@ -6,7 +6,6 @@ also costs a task per message. So the stream is read here: PUBLISH and PUBREL ar
 
 import asyncio
 import math
-import ssl
 import struct
 import time
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import Any
 
 import aiomqtt
 from paho.mqtt.client import Client as Paho
-from paho.mqtt.client import ConnectFlags, DisconnectFlags, error_string
+from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessageInfo, error_string
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.packettypes import PacketTypes
@@ -22,13 +21,13 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from ..twin.define_payload import Tls
 from ..twin.errors import SourceError
 from ..twin.substitution import reveal
 from .message import Order
 from .mqtt_broker import MqttBroker
 from .mqtt_packets import PUBLISH, PUBREL, PacketStream, Publish, decode_publish
 from .mqtt_session import MqttSession
+from .mqtt_tls import tls_context
 
 _READ = 65_536
 _FULL_MESSAGES = 4096
@@ -38,12 +37,17 @@ _HANDSHAKE = 10.0
 _FAREWELL = 1.0
 # MQTT 5 section 3.8.3.1: retained messages only for a subscription that the session does not have yet.
 _RETAINED_IF_NEW = 1
+_ALIASES = 1024
+_PUBLISHED = 10.0
+_NOBODY_LISTENS = 16
 
 
 class MqttConnection(aiomqtt.Client):
     """A connection that stops reading while nobody takes what has come, so that the broker keeps it."""
 
-    def __init__(self, broker: MqttBroker, session: MqttSession, version5: bool) -> None:
+    def __init__(
+        self, broker: MqttBroker, session: MqttSession, version5: bool, will: aiomqtt.Will | None = None
+    ) -> None:
         settings = broker.settings
         password = reveal(settings.password) if settings.password is not None else None
         session_kind: dict[str, Any] = {"clean_session": settings.clean_start}
@@ -62,9 +66,12 @@ class MqttConnection(aiomqtt.Client):
             transport="tcp" if broker.websocket_path is None else "websockets",
             websocket_path=broker.websocket_path,
             timeout=_HANDSHAKE,
+            will=will,
             **session_kind,
         )
         self.session_present = False
+        self.told = ""
+        self._greeted = False
         self._tls = tls
         self._version5 = version5
         self.order = Order()
@@ -77,10 +84,12 @@ class MqttConnection(aiomqtt.Client):
         self._abandoned = False
         self._ended: Exception | None = None
         self._answers = b""
+        self._aliases: dict[int, str] = {}
+        self._published: dict[int, asyncio.Future[ReasonCode]] = {}
 
     async def __aenter__(self) -> "MqttConnection":
         try:
-            await super().__aenter__()
+            await self._greet()
             if self._ended is not None:
                 raise self._ended
         except BaseException:
@@ -88,8 +97,18 @@ class MqttConnection(aiomqtt.Client):
             self._abandoned = True
             self._close()
             raise
-        self._session.connected(self._answer, self.session_present)
+        self._session.connected(self._answer, self.session_present, self.fail)
         return self
+
+    async def _greet(self) -> None:
+        try:
+            await super().__aenter__()
+        except aiomqtt.MqttError:
+            if self._greeted or self._ended is not None or self._client.socket() is None:
+                raise
+            hint = "; brokers that know only MQTT 3.1.1 may be silent to MQTT 5: try version 3.1.1"
+            silence = f"it does not answer as an MQTT broker within {_HANDSHAKE:g} s"
+            raise aiomqtt.MqttError(silence + hint * self._version5) from None
 
     async def __aexit__(self, *error: Any) -> None:
         self._session.disconnected()
@@ -114,7 +133,7 @@ class MqttConnection(aiomqtt.Client):
                 future.exception()
 
     async def subscribe_all(self, subscriptions: Sequence[tuple[str, int]]) -> list[str]:
-        """Subscribes to filters with their QoS. The filters that the broker refused.
+        """Subscribes to filters with their QoS. The filters that the broker refused, with its reason.
 
         Somebody must `receive` meanwhile: what a session has kept comes before the answer, and may be a lot.
         """
@@ -122,11 +141,15 @@ class MqttConnection(aiomqtt.Client):
             return []
         if self._version5:
             options = [(topic, SubscribeOptions(qos, retainHandling=_RETAINED_IF_NEW)) for topic, qos in subscriptions]
-            granted = await self.subscribe(options, timeout=math.inf)
+            granted: Any = await self.subscribe(options, timeout=math.inf)
         else:
             granted = await self.subscribe(list(subscriptions), timeout=math.inf)
-        codes = [code.value if isinstance(code, ReasonCode) else code for code in granted]
-        return [topic for (topic, _), code in zip(subscriptions, codes, strict=True) if code >= _REFUSED]
+        refused = []
+        for (topic, _), code in zip(subscriptions, granted, strict=True):
+            number = code.value if isinstance(code, ReasonCode) else int(code)
+            if number >= _REFUSED:
+                refused.append(f"{topic} ({code})" if self._version5 else topic)
+        return refused
 
     async def receive(self) -> list[Publish]:
         """What the broker has published since the last call; waits for it. Raises MqttError if it has gone."""
@@ -139,10 +162,41 @@ class MqttConnection(aiomqtt.Client):
         self._resume()
         return taken
 
+    @property
+    def lost(self) -> bool:
+        """Whether it has ended."""
+        return self._ended is not None
+
+    def send(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> MQTTMessageInfo:
+        """Publishes, and does not wait until the broker has it."""
+        return self._client.publish(topic, payload, qos, retain)
+
+    async def send_surely(self, topic: str, payload: bytes, qos: int, retain: bool = False) -> None:
+        """Publishes, and returns when the broker has it (at QoS 0: when it is on its way). Raises SourceError."""
+        info = self.send(topic, payload, qos, retain)
+        done = self._published[info.mid] = self._loop.create_future()
+        try:
+            if info.is_published():
+                return
+            code = await asyncio.wait_for(done, _PUBLISHED)
+        except TimeoutError:
+            raise SourceError(f"the broker has not confirmed what was published on {topic}") from None
+        except (RuntimeError, ValueError) as error:
+            raise SourceError(f"nothing could be published on {topic}: {error}") from None
+        finally:
+            self._published.pop(info.mid, None)
+        if code.value >= _REFUSED:
+            raise SourceError(f"the broker refuses what is published on {topic}: {code}")
+        if code.value == _NOBODY_LISTENS and not retain:
+            raise SourceError(f"nobody is subscribed to {topic}")
+
     def fail(self, error: Exception) -> None:
         """Gives the connection up: the broker will send again what it has no acknowledgement of."""
         if self._ended is None:
             self._ended = error
+        for waiting in self._published.values():
+            if not waiting.done():
+                waiting.set_exception(SourceError(f"the connection ended before the broker confirmed it: {error}"))
         self._arrived.set()
 
     # Reading
@@ -187,6 +241,8 @@ class MqttConnection(aiomqtt.Client):
         kind = first >> 4
         if kind == PUBLISH:
             packet = decode_publish(first, body, self._version5)
+            if packet.alias:
+                self._resolve(packet)
             self._inbox.append(packet)
             self._inbox_bytes += len(body)
             if len(self._inbox) >= _FULL_MESSAGES or self._inbox_bytes >= _FULL_BYTES:
@@ -195,6 +251,15 @@ class MqttConnection(aiomqtt.Client):
             self._session.released(body[0] << 8 | body[1])
         else:
             self._hand_to_paho(first, body)
+
+    def _resolve(self, packet: Publish) -> None:
+        """A topic may be told once, and then by its alias (MQTT 5 section 3.3.2.3.4)."""
+        if packet.topic:
+            self._aliases[packet.alias] = packet.topic
+        elif (topic := self._aliases.get(packet.alias)) is not None:
+            packet.topic = topic
+        else:
+            raise SourceError(f"the broker used the topic alias {packet.alias} without having said what it stands for")
 
     def _hand_to_paho(self, first: int, body: bytes) -> None:
         paho = self._client
@@ -261,8 +326,18 @@ class MqttConnection(aiomqtt.Client):
         reason_code: ReasonCode,
         properties: Properties | None = None,
     ) -> None:
+        self._greeted = True
         self.session_present = bool(flags.session_present)
+        self.told = _told(properties)
         super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    def _on_publish(
+        self, client: Paho, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
+    ) -> None:
+        waiting = self._published.get(mid)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(reason_code)
+        super()._on_publish(client, userdata, mid, reason_code, properties)
 
     def _on_disconnect(
         self,
@@ -272,52 +347,21 @@ class MqttConnection(aiomqtt.Client):
         reason_code: ReasonCode,
         properties: Properties | None = None,
     ) -> None:
+        self.told = _told(properties) or self.told
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
         self.fail(aiomqtt.MqttCodeError(reason_code, "the connection broke"))
-
-
-def tls_context(tls: Tls) -> "TlsContext":
-    """What secures a connection. Raises SourceError if a file of it cannot be used."""
-    try:
-        context = TlsContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.server_name = tls.server_name
-        if tls.insecure:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        elif tls.ca is not None:
-            context.load_verify_locations(tls.ca)
-        else:
-            context.load_default_certs()
-        if tls.certificate is not None:
-            password = reveal(tls.key_password) if tls.key_password is not None else None
-            context.load_cert_chain(tls.certificate, tls.key, password)
-    except OSError as error:
-        names = ", ".join(str(name) for name in (tls.ca, tls.certificate, tls.key) if name)
-        raise SourceError(f"TLS: {names} cannot be used: {error.strerror or error}") from None
-    return context
-
-
-class TlsContext(ssl.SSLContext):
-    """Checks the server's certificate against `server_name`, if given, instead of the host's name."""
-
-    server_name: str | None = None
-    _wrapped: ssl.SSLSocket | None = None
-
-    def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
-        """As ssl's own, and remembers the socket."""
-        if self.server_name is not None:
-            options["server_hostname"] = self.server_name
-        self._wrapped = super().wrap_socket(*args, **options)
-        return self._wrapped
-
-    def drop(self) -> None:
-        """Closes the last socket: paho forgets it if the handshake fails."""
-        if self._wrapped is not None:
-            self._wrapped.close()
 
 
 def _connect_properties(broker: MqttBroker) -> Properties:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = min(round(broker.settings.session_expiry), 0xFFFFFFFF)
     properties.ReceiveMaximum = broker.settings.receive_maximum
+    properties.TopicAliasMaximum = _ALIASES
     return properties
+
+
+def _told(properties: Properties | None) -> str:
+    """What the broker says in its own words, and where it sends us."""
+    reason = getattr(properties, "ReasonString", None)
+    server = getattr(properties, "ServerReference", None)
+    return "; ".join(text for text in (reason, f"use the broker {server}" if server else None) if text)

@@ -17,7 +17,7 @@ PUBCOMP_HEADER = b"\x70\x02"
 
 @dataclass(slots=True)
 class Publish:
-    """A PUBLISH packet. `mid` is 0 at QoS 0; `content_type` and `user` properties exist in MQTT 5."""
+    """A PUBLISH packet. `mid` is 0 at QoS 0. MQTT 5 has the rest: expiry [s] from its arrival, alias 0 for none."""
 
     topic: str
     payload: bytes
@@ -27,6 +27,8 @@ class Publish:
     mid: int
     content_type: str | None = None
     user: dict[str, str] | None = None
+    expiry: int | None = None
+    alias: int = 0
 
 
 class PacketStream:
@@ -78,19 +80,21 @@ def decode_publish(first: int, body: bytes, version5: bool) -> Publish:
     if qos:
         mid = body[at] << 8 | body[at + 1]
         at += 2
-    content_type = user = None
+    length = 0
     if version5:
         length, at = _length(body, at, end)
         if at < 0 or at + length > end:
             raise SourceError("the broker sent a malformed PUBLISH")
-        if length:
-            content_type, user = _properties(body[at : at + length])
-        at += length
-    return Publish(topic, body[at:], qos, bool(first & 1), bool(first & 8), mid, content_type, user)
+    packet = Publish(topic, body[at + length :], qos, bool(first & 1), bool(first & 8), mid)
+    if length:
+        _read_properties(body[at : at + length], packet)
+    return packet
 
 
 # Properties of a PUBLISH in MQTT 5 (section 3.3.2.3) that are no text: how many bytes they take.
 _FIXED = {0x01: 1, 0x02: 4, 0x23: 2}
+_EXPIRY = 0x02
+_ALIAS = 0x23
 _CONTENT_TYPE = 0x03
 _RESPONSE_TOPIC = 0x08
 _CORRELATION_DATA = 0x09
@@ -98,21 +102,25 @@ _SUBSCRIPTION = 0x0B
 _USER_PROPERTY = 0x26
 
 
-def _properties(data: bytes) -> tuple[str | None, dict[str, str] | None]:
-    """The content type and the user properties of a PUBLISH. Raises SourceError if they are malformed."""
-    content_type, user = None, dict[str, str]()
+def _read_properties(data: bytes, packet: Publish) -> None:
+    """Takes over what the properties of a PUBLISH say. Raises SourceError if they are malformed."""
+    user = dict[str, str]()
     at, end = 0, len(data)
     while at < end:
         kind = data[at]
         at += 1
         if kind in _FIXED:
-            at += _FIXED[kind]
+            value_at, at = at, at + _FIXED[kind]
+            if kind == _EXPIRY:
+                packet.expiry = int.from_bytes(data[value_at:at], "big")
+            elif kind == _ALIAS:
+                packet.alias = int.from_bytes(data[value_at:at], "big")
         elif kind == _SUBSCRIPTION:
             _, at = _length(data, at, end)
         elif kind in (_CONTENT_TYPE, _RESPONSE_TOPIC, _CORRELATION_DATA, _USER_PROPERTY):
             text, at = _text(data, at)
             if kind == _CONTENT_TYPE:
-                content_type = text.decode("utf-8", "replace")
+                packet.content_type = text.decode("utf-8", "replace")
             elif kind == _USER_PROPERTY:
                 value, at = _text(data, at)
                 user[text.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
@@ -120,7 +128,7 @@ def _properties(data: bytes) -> tuple[str | None, dict[str, str] | None]:
             at = -1
         if at < 0 or at > end:
             raise SourceError("the broker sent a PUBLISH with malformed properties")
-    return content_type, user or None
+    packet.user = user or None
 
 
 def _text(data: bytes, at: int) -> tuple[bytes, int]:

@@ -10,18 +10,21 @@ At QoS 2 the PUBREC makes us the owner of a message, so it is the PUBREC that wa
 from collections import deque
 from collections.abc import Callable
 
+from ..twin.errors import IoTSenseError, SourceError
 from .mqtt_packets import PUBACK_HEADER, PUBCOMP_HEADER, PUBREC_HEADER, Publish, answer
 
 Send = Callable[[bytes], None]
+Fail = Callable[[Exception], None]
 
 
 class Delivery:
     """A message of QoS 1 or 2 on its way to the journal. `stored` once it is durable there."""
 
-    __slots__ = ("_session", "content", "mid", "qos", "stored")
+    __slots__ = ("_fail", "_session", "content", "mid", "qos", "stored")
 
-    def __init__(self, session: "MqttSession", packet: Publish, content: int) -> None:
+    def __init__(self, session: "MqttSession", packet: Publish, content: int, fail: Fail | None) -> None:
         self._session = session
+        self._fail = fail
         self.mid = packet.mid
         self.qos = packet.qos
         self.content = content
@@ -32,6 +35,12 @@ class Delivery:
         self.stored = True
         self._session.acknowledge()
 
+    def refuse(self, error: IoTSenseError) -> None:
+        """It could not be stored: the connection that it came by is given up, so that the broker sends it again."""
+        self._session.refused(self)
+        if self._fail is not None:
+            self._fail(SourceError(f"messages cannot be stored: {error}"))
+
 
 class MqttSession:
     """The deliveries of one session by packet identifier, and in order of receipt those of this connection."""
@@ -40,10 +49,11 @@ class MqttSession:
         self._deliveries: dict[int, Delivery] = {}
         self._unanswered: deque[Delivery] = deque()
         self._send: Send | None = None
+        self._fail: Fail | None = None
 
-    def connected(self, send: Send, present: bool) -> None:
-        """A connection begins. If the broker has no session of ours, packet identifiers begin anew."""
-        self._send = send
+    def connected(self, send: Send, present: bool, fail: Fail | None = None) -> None:
+        """A connection begins; `fail` gives it up. If the broker has no session of ours, identifiers begin anew."""
+        self._send, self._fail = send, fail
         self._unanswered.clear()
         if not present:
             self._deliveries.clear()
@@ -61,7 +71,7 @@ class MqttSession:
             self._unanswered.append(known)
             self.acknowledge()
             return None
-        delivery = self._deliveries[packet.mid] = Delivery(self, packet, content)
+        delivery = self._deliveries[packet.mid] = Delivery(self, packet, content, self._fail)
         self._unanswered.append(delivery)
         return delivery
 

@@ -8,13 +8,16 @@ from typing import Any
 
 import msgspec
 
-from ..twin.define_payload import Payload, PayloadSchema
+from ..twin.define_payload import PayloadSchema
 from ..twin.errors import InvalidValueError
 from ..twin.expressions import compile_template
+from .decoders import Decode, DecodeLines, decode_json
 from .jsonpath import JsonPath, Steps, compile_path, each, getter
-from .message import Sample
+from .named_fields import read_named
+from .sample import Sample
 from .stamps import Clock
-from .telemetry import TelemetryDocument, decode_documents, invalid_document, quality_byte, split_documents
+from .telemetry import TelemetryDocument, decode_documents, quality_byte, split_documents
+from .waveform import burst_maker, pace_path
 
 
 class Failure(msgspec.Struct):
@@ -36,14 +39,6 @@ DocumentsParser = Callable[[bytes, Failures], Sequence[TelemetryDocument]]
 PARSE = "parse"
 _decode = msgspec.json.decode
 _SCALARS = (int, float, bool)
-
-
-def decode_json(payload: bytes) -> Any:
-    """Any JSON; raises InvalidValueError."""
-    try:
-        return _decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise invalid_document(error) from None
 
 
 # The telemetry shape --------------------------------------------------------------------------------------------------
@@ -109,6 +104,8 @@ _FIELDS = ("device_id", "name", "value", "unit", "timestamp", "quality")
 _DEVICE, _NAME, _VALUE, _UNIT, _STAMP, _QUALITY = range(6)
 Row = list[Any]
 Fill = Callable[[Any, str | int | None, Row], None]
+Extract = Callable[[Any, list[Sample], Failures], None]
+"""Adds the samples of a decoded payload, and what of it cannot be used."""
 
 
 def compile_schema(
@@ -117,18 +114,16 @@ def compile_schema(
     namespace: Mapping[str, Any],
     stamp_path: str | None = None,
     device_clocks: Mapping[str, Clock] | None = None,
+    decode: Decode = decode_json,
+    lines: DecodeLines | None = None,
 ) -> SamplesParser:
     """The parser of a topic with a `schema:`; templates in it are filled in from `namespace` (topic, env) here.
 
     stamp_path: where the stamp is if the schema does not say. device_clocks: for devices whose stamps are read
-    differently. Paths with a wildcard in common give one sample for each
-    element. Raises InvalidValueError for a schema that cannot work.
+    differently. decode: what is in a payload; `lines` instead for one whose lines are read one by one. Paths with a
+    wildcard in common give one sample for each element. Raises InvalidValueError for a schema that cannot work.
     """
-    texts = {field: getattr(schema, field) for field in _FIELDS} | {
-        f"metadata.{name}": text for name, text in schema.metadata.items()
-    }
-    texts["timestamp"] = texts["timestamp"] or stamp_path
-    texts["value"] = texts["value"] or "$.value"
+    texts = _texts(schema, stamp_path)
     paths: dict[int, JsonPath] = {}
     start: Row = []
     for slot, (field, text) in enumerate(texts.items()):
@@ -144,26 +139,83 @@ def compile_schema(
             raise InvalidValueError(f"schema.{field}: {error}", field) from None
     if _VALUE not in paths:
         raise InvalidValueError(f"schema.value: {texts['value']!r} is not a JSONPath", "value")
-    emit = _emitter(tuple(schema.metadata), clock, device_clocks or {}, texts["value"])
-    if not any(path.many for path in paths.values()):
-        return _single(paths, start, emit)
-    rows = _nested(paths, start) or _zipped(paths, start)
+    emit = _emitter(schema, clock, device_clocks or {}, str(texts["value"]))
+    extract = _extractor(paths, start, emit)
+    if lines is not None:
+        return _line_parser(lines, extract)
+    # A path to one value tells itself that it finds nothing.
+    nothing = texts["value"] if any(path.many for path in paths.values()) else None
+    return _document_parser(decode, extract, nothing)
 
+
+def _texts(schema: PayloadSchema, stamp_path: str | None) -> dict[str, str | None]:
+    """What the schema says of each slot of a row: the fields, the metadata, and a waveform's pace and start."""
+    texts = {field: getattr(schema, field) for field in _FIELDS} | {
+        f"metadata.{name}": text for name, text in schema.metadata.items()
+    }
+    texts["timestamp"] = texts["timestamp"] or stamp_path
+    texts["value"] = texts["value"] or "$.value"
+    if schema.waveform is not None:
+        texts["value"] = schema.waveform.samples
+        texts["waveform.pace"] = pace_path(schema.waveform)
+        texts["timestamp"] = schema.waveform.start or texts["timestamp"]
+    return texts
+
+
+def _document_parser(decode: Decode, extract: Extract, nothing: str | None) -> SamplesParser:
     def parse(payload: bytes, failures: Failures) -> list[Sample]:
         samples: list[Sample] = []
-        for row in rows(decode_json(payload)):
-            emit(row, samples, failures)
-        if not samples and not failures:
-            raise InvalidValueError(f"{texts['value']} finds nothing in the payload")
+        extract(decode(payload), samples, failures)
+        if not samples and not failures and nothing is not None:
+            raise InvalidValueError(f"{nothing} finds nothing in the payload")
         return samples
 
     return parse
 
 
+def _line_parser(lines: DecodeLines, extract: Extract) -> SamplesParser:
+    def parse(payload: bytes, failures: Failures) -> list[Sample]:
+        samples: list[Sample] = []
+        for line, cells in lines(payload):
+            before = len(failures)
+            try:
+                extract(cells, samples, failures)
+            except InvalidValueError as error:
+                failures.append(Failure(PARSE, str(error)))
+            for failure in failures[before:]:
+                failure.payload = line
+        if not samples and not failures:
+            raise InvalidValueError("the payload holds no line with values")
+        return samples
+
+    return parse
+
+
+def named_parser(
+    clock: Clock, device_clocks: Mapping[str, Clock], decode: Decode, lines: DecodeLines | None = None
+) -> SamplesParser:
+    """The parser of payloads without a schema, whose fields' names tell what they are."""
+    emit = _emitter(PayloadSchema(), clock, device_clocks, "the payload")
+
+    def extract(document: Any, samples: list[Sample], failures: Failures) -> None:
+        def put(row: Row, metadata: dict[str, Any] | None) -> None:
+            before = len(samples)
+            emit(row, samples, failures)
+            for sample in samples[before:]:
+                sample.metadata = metadata
+
+        read_named(document, put)
+
+    return _line_parser(lines, extract) if lines is not None else _document_parser(decode, extract, "a measurement")
+
+
 Emit = Callable[[Row, list[Sample], Failures], None]
 
 
-def _emitter(metadata: tuple[str, ...], clock: Clock, clocks: Mapping[str, Clock], value_path: str) -> Emit:
+def _emitter(schema: PayloadSchema, clock: Clock, clocks: Mapping[str, Clock], value_path: str) -> Emit:
+    metadata = tuple(schema.metadata)
+    make_burst = burst_maker(schema.waveform) if schema.waveform is not None else None
+
     def emit(row: Row, samples: list[Sample], failures: Failures) -> None:
         device, name, value, unit, stamp, quality = row[:6]
         if value is None:
@@ -175,6 +227,8 @@ def _emitter(metadata: tuple[str, ...], clock: Clock, clocks: Mapping[str, Clock
             read = clocks.get(device, clock) if clocks else clock
             time = None if stamp is None else read(stamp)
             byte = 192 if quality is None else quality_byte(quality)
+            if make_burst is not None:
+                value = make_burst(value, row[-1])
         except InvalidValueError as error:
             failures.append(Failure(PARSE, str(error)))
             return
@@ -184,25 +238,30 @@ def _emitter(metadata: tuple[str, ...], clock: Clock, clocks: Mapping[str, Clock
             name = str(name)
         if unit is not None and unit.__class__ is not str:
             unit = str(unit)
-        extra = dict(zip(metadata, row[6:], strict=True)) if metadata else None
+        extra = dict(zip(metadata, row[6:], strict=False)) if metadata else None
         samples.append(Sample(name, value, time, byte, unit, device, extra))
 
     return emit
 
 
-def _single(paths: dict[int, JsonPath], start: Row, emit: Emit) -> SamplesParser:
+def _extractor(paths: dict[int, JsonPath], start: Row, emit: Emit) -> Extract:
+    if any(path.many for path in paths.values()):
+        rows = _nested(paths, start) or _zipped(paths, start)
+
+        def extract_many(document: Any, samples: list[Sample], failures: Failures) -> None:
+            for row in rows(document):
+                emit(row, samples, failures)
+
+        return extract_many
     gets = [(slot, getter(path.rest)) for slot, path in paths.items()]
 
-    def parse(payload: bytes, failures: Failures) -> list[Sample]:
-        document = decode_json(payload)
+    def extract_one(document: Any, samples: list[Sample], failures: Failures) -> None:
         row = start.copy()
         for slot, get in gets:
             row[slot] = get(document)
-        samples: list[Sample] = []
         emit(row, samples, failures)
-        return samples
 
-    return parse
+    return extract_one
 
 
 Rows = Callable[[Any], list[Row]]
@@ -276,10 +335,3 @@ def _zipped(paths: dict[int, JsonPath], start: Row) -> Rows:
         return found
 
     return rows
-
-
-def refused_parser(payload: Payload) -> str | None:
-    """Why messages of an address with this parser cannot be read by this version; None if they can."""
-    if payload.parser == "protobuf":
-        return "the protobuf parser is not part of this version; such messages are kept as dead letters until it is"
-    return None

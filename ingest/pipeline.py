@@ -8,33 +8,41 @@ full buffer makes sources wait.
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from ..twin.batch import ReadingBatch
 from ..twin.counts import SourceShare
 from ..twin.entry import DeadLetter
 from ..twin.errors import IoTSenseError, OverloadedError, StorageError, StorageReadOnlyError
+from ..twin.model import Signal
 from ..twin.times import NS, now_ns
 from ..twin.twin import Twin
-from .binding import Binder
+from .binding import Address, Binder, Unbound, Undecided
 from .dead_letters import Redaction, message_of
 from .discovery import Budget
-from .gathering import Entry, Gathering, letters
+from .entry import Entry
+from .explain import Explainer
+from .feeds import Feeds
+from .gathering import Gathering, letters
+from .group_size import GROUP_BYTES, GroupSize
 from .held_letters import HeldLetters
 from .ingest_config import IngestConfig
 from .lane import Lanes
 from .message import Message, Receipt
+from .points import Point
+from .reporting import Reporter
 from .source_state import SourceCounters, SourceStatus
+from .targets import Target
+from .traces import Traces
 
 log = logging.getLogger("iotsense.ingest")
 BUFFER_BYTES = 32 << 20
-GROUP_BYTES = 256 << 10
-GROUP_MESSAGES = 4096
 _MESSAGE_BYTES = 128
-_MEASUREMENT_BYTES = 96
 _BACKOFF_S = 0.05
+_LOOK_S = 1.0
 
 
 class Pipeline:
@@ -54,19 +62,23 @@ class Pipeline:
     ) -> None:
         self._twin = twin
         self._buffer_bytes = buffer_bytes
-        self._group_bytes = group_bytes
+        self._size = GroupSize(group_bytes)
         self._pending: deque[Entry] = deque()
         self._pending_bytes = 0
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self._closing = False
+        self._look_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self._held = HeldLetters(twin, self)
         self.counters: dict[str, SourceCounters] = {}
+        self.feeds = Feeds()
         self.config = config or IngestConfig()
         self._lanes = Lanes(self.config)
         self._binder = Binder(twin, self._lanes)
+        self.traces = Traces()
+        self.reporter = Reporter(twin, self.config.reporting)
         self._budget = Budget(self.config.discovery_limit)
         self.configure(self.config)
 
@@ -75,6 +87,7 @@ class Pipeline:
         self.config = config
         self._lanes = Lanes(config)
         self._binder.use(self._lanes)
+        self.reporter.use(config.reporting)
         if config.discovery_limit != self._budget.limit:
             self._budget = Budget(config.discovery_limit)
         self._redaction = Redaction(config.secrets)
@@ -92,13 +105,31 @@ class Pipeline:
         """Counts a source's messages in its status, on from what the journal knows of the source."""
         status.counters = self._counters(status.name)
 
+    def signal_at(self, source: str, point: Point) -> Signal | None:
+        """The only signal that a point's readings are bound to, by the graph as it is now."""
+        self._binder.refresh()
+        found = self._binder.signals(self._lanes.of(source, None), Address.of(point))
+        return found[0] if len(found) == 1 else None
+
+    def target_at(self, source: str, point: Point, value: Any) -> Target | None:
+        """How a point's readings become its signal's, `value` being one of them; None if they are not bound.
+
+        Raises InvalidValueError if its unit does not fit the signal's.
+        """
+        self._binder.refresh()
+        found = self._binder.bind(self._lanes.of(source, None), Address.of(point), value)
+        return None if isinstance(found, Unbound | Undecided) else found
+
+    def explainer(self) -> Explainer:
+        """Tells the way of a value, by the configuration as it is now."""
+        max_ahead = int(self.config.max_ahead * NS)
+        return Explainer(self._twin, self._lanes, self._binder, self.reporter, self.traces, max_ahead)
+
     # Taking messages
 
     async def deliver(self, messages: Sequence[Message]) -> None:
         """Takes messages over; first waits while the buffer is full. Raises StorageReadOnlyError when closed."""
-        while self._pending_bytes >= self._buffer_bytes and not self._closing:
-            self._room.clear()
-            await self._room.wait()
+        await self.room()
         self.offer(messages)
 
     def offer(self, messages: Iterable[Message]) -> bool:
@@ -134,11 +165,11 @@ class Pipeline:
         message = entry.message
         if not message.received:
             message.received = now_ns()
-        entry.bytes = message.size or _estimate(message)
+        entry.bytes = message.size or message.estimate
         entry.size = _MESSAGE_BYTES + entry.bytes
         if not entry.letter:
             counters = self._counters(message.source)
-            counters.received += 1
+            counters.received += message.count
             counters.received_bytes += entry.bytes
             counters.last_received = message.received
         self._pending.append(entry)
@@ -162,12 +193,7 @@ class Pipeline:
         """Works until closed, and then until nothing waits."""
         tending = asyncio.create_task(self._held.tend())
         try:
-            while True:
-                while not self._pending:
-                    if self._closing:
-                        return
-                    self._arrived.clear()
-                    await self._arrived.wait()
+            while await self._something_to_do():
                 await self._flush(self._next_group())
         finally:
             self._closing = True
@@ -175,6 +201,22 @@ class Pipeline:
             with contextlib.suppress(asyncio.CancelledError):
                 await tending
             self._refuse_pending()
+
+    async def _something_to_do(self) -> bool:
+        """Waits for messages; False when closed and nothing is left."""
+        loop = asyncio.get_running_loop()
+        while True:
+            ending = self._closing and not self._pending
+            if self.reporter.waits and (ending or loop.time() >= self._look_at):
+                self._look_at = loop.time() + _LOOK_S
+                for source in await self.reporter.store_overdue(everything=ending):
+                    self._counters(source).follow(self._twin.counts_of(source))
+            if self._pending or self._closing:
+                return bool(self._pending)
+            self._arrived.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._look_at if self.reporter.waits else None):
+                    await self._arrived.wait()
 
     def start(self) -> None:
         """Runs in a task of its own."""
@@ -193,9 +235,7 @@ class Pipeline:
         self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.aclose()
 
     def _refuse_pending(self) -> None:
@@ -208,7 +248,7 @@ class Pipeline:
         group: list[Entry] = []
         size = 0
         pending = self._pending
-        while pending and size < self._group_bytes and len(group) < GROUP_MESSAGES:
+        while pending and size < self._size.bytes and len(group) < self._size.messages:
             entry = pending.popleft()
             size += entry.size
             group.append(entry)
@@ -216,9 +256,9 @@ class Pipeline:
 
     async def _flush(self, group: list[Entry]) -> None:
         size = sum(entry.size for entry in group)
-        out_of_order = [entry for entry in group if _is_out_of_order(entry)]
+        out_of_order = [entry for entry in group if entry.is_out_of_order]
         if out_of_order:
-            group = [entry for entry in group if not _is_out_of_order(entry)]
+            group = [entry for entry in group if not entry.is_out_of_order]
             self._settle(out_of_order, StorageReadOnlyError("a message before it was refused, and their order counts"))
         if group:
             await self._store_and_settle(group)
@@ -243,34 +283,65 @@ class Pipeline:
 
     async def _store(self, group: list[Entry]) -> None:
         self._binder.refresh()
+        self.reporter.refresh(self._binder.book)
         config = self.config
         gathering = Gathering(
             self._twin, self._lanes, self._binder, int(config.max_ahead * NS), config.unbound == "create"
         )
         identities: dict[str, None] = {}
+        positions: dict[str, int] = {}
         for entry in group:
-            if not self._seen(entry, identities):
+            if not self._seen(entry, identities, positions):
+                begin = len(gathering.columns)
                 gathering.take(entry)
+                if entry.error is not None:
+                    identities.pop(entry.message.identity or "", None)  # what was refused may come again, mended
+                self.traces.took(entry, gathering.columns, begin)
         if gathering.unsettled:
             await gathering.settle(self._budget)
         dead = letters(group, self._redaction)
+        batch = gathering.columns.batch() if len(gathering.columns) else None
+        undo = None
+        if batch is not None and self.reporter.active:
+            batch, undo = self.reporter.decide(batch, gathering.tally)
         counts = gathering.tally.counts(group)
         if not counts.shares:
             return
         self._add_refused(counts.shares)
-        batch = gathering.columns.batch() if len(gathering.columns) else None
+        try:
+            seq = await self._append(
+                batch, identities=list(identities), positions=positions, dead_letters=dead, counts=counts
+            )
+        except BaseException as error:
+            if undo is not None:
+                undo()
+            self.traces.settled(None, None, error)
+            raise
+        self.traces.settled(batch, seq)
+        self._held.wrote(dead)
+        if batch is not None and len(batch):
+            for source, newest in self.feeds.note(gathering.tally.runs, batch).items():
+                self._counters(source).newest = newest
+
+    async def _append(self, batch: ReadingBatch | None, **others: Any) -> int:
         while True:
+            began = time.perf_counter()
             try:
-                await self._twin.append(batch, identities=list(identities), dead_letters=dead, counts=counts)
-                break
+                seq = await self._twin.append(batch, **others)
+                self._size.committed(time.perf_counter() - began)
+                return seq
             except OverloadedError:
                 await asyncio.sleep(_BACKOFF_S)  # others fill the journal; ours waits like everybody's
-        self._held.wrote(dead)
 
-    def _seen(self, entry: Entry, identities: dict[str, None]) -> bool:
-        identity = entry.message.identity
-        if identity is None:
-            return False
+    def _seen(self, entry: Entry, identities: dict[str, None], positions: dict[str, int]) -> bool:
+        identity, position = entry.message.identity, entry.message.position
+        if position is not None:
+            name, number = position
+            entry.duplicate = number <= (positions.get(name) or self._twin.position(name))
+            if not entry.duplicate:
+                positions[name] = number
+        if identity is None or entry.duplicate:
+            return entry.duplicate
         entry.duplicate = identity in identities or self._twin.seen(identity)
         identities[identity] = None
         return entry.duplicate
@@ -285,48 +356,26 @@ class Pipeline:
     # Afterwards
 
     def _settle(self, group: Sequence[Entry], error: IoTSenseError | None) -> None:
-        self._count(group, error)
-        for entry in group:
-            message, future = entry.message, entry.future
-            if future is not None and not future.done():
-                if error is None:
-                    future.set_result(entry.receipt())
-                else:
-                    future.set_exception(error)
-            try:
-                if error is None:
-                    if message.ack is not None:
-                        message.ack()
-                elif message.refuse is not None:
-                    message.refuse(error)
-            except Exception:
-                # A source whose connection is gone must not keep the others from being told.
-                log.exception("source %s could not be told what became of its message", message.source)
-
-    def _count(self, group: Sequence[Entry], error: IoTSenseError | None) -> None:
+        self._count_refused(group if error is not None else [entry for entry in group if entry.error is not None])
         if error is None:
             for source in {entry.message.source for entry in group}:
                 self._counters(source).follow(self._twin.counts_of(source))
-            return
+        for entry in group:
+            entry.settle(error)
+
+    def _count_refused(self, group: Sequence[Entry]) -> None:
         for entry in group:
             if entry.message.order is not None:
                 entry.message.order.refused = True
             counters = self._counters(entry.message.source)
-            counters.refused += not entry.letter
-            counters.unstored += entry.rows
+            counters.refused += 0 if entry.letter else entry.message.count
+            counters.unstored += entry.read
 
     # Dead letters
 
     async def replay(self, dead_letters: Sequence[DeadLetter]) -> tuple[int, int]:
-        """Takes dead letters in again; (how many went in whole, how many still cannot be used).
-
-        Those that went in are marked as replayed. Raises StorageError if storage refuses.
-        """
-        outcome = await self.try_again(dead_letters)
-        done = [letter.id for letter, receipt in outcome if receipt is not None and not receipt.dead_lettered]
-        await asyncio.to_thread(self._twin.resolve_dead_letters, done, "replayed")
-        self._held.resolved(done)
-        return len(done), len(outcome) - len(done)
+        """Takes dead letters in again; (how many went in whole, how many still cannot be used)."""
+        return await self._held.replay(dead_letters)
 
     async def try_again(self, dead_letters: Sequence[DeadLetter]) -> list[tuple[DeadLetter, Receipt | None]]:
         """Runs dead letters through the pipeline; None where the bytes cannot be a message any more."""
@@ -349,14 +398,3 @@ class Pipeline:
     def dead_letter_counts(self) -> Mapping[str, int]:
         """For /metrics: how many dead letters wait, how many of them for discovery, how many were given up."""
         return self._held.counts()
-
-
-def _is_out_of_order(entry: Entry) -> bool:
-    return entry.message.order is not None and entry.message.order.refused
-
-
-def _estimate(message: Message) -> int:
-    if message.payload is not None:
-        return len(message.payload) + len(message.topic or "")
-    measurements = sum(len(document.measurements) + 1 for document in message.documents)
-    return (measurements + len(message.samples)) * _MEASUREMENT_BYTES

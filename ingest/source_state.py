@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from ..twin.counts import SourceCounts
-from ..twin.times import format_time, now_ns
+from ..twin.times import NS, format_time, now_ns
+from .throughput import Throughput
 
 
 class SourceState(StrEnum):
@@ -32,8 +33,11 @@ class SourceCounters(msgspec.Struct):
     """What became of a source's messages and readings since the data directory was made; restarts go on counting.
 
     Three accounts add up: received = acknowledged + refused + waiting, where acknowledged = accepted + duplicate, in
-    messages; read = stored + dead_lettered + unstored, in readings (a payload that cannot be parsed counts as one);
+    messages; read = stored + dead_lettered + unstored + suppressed, in readings (a payload that cannot be parsed counts
+    as one);
     stored = applied + superseded + late (see `twin.counts`).
+    Beside them: when the last message came and the newest time of the last readings [ns], and how many become durable
+    a second.
     """
 
     received: int = 0
@@ -48,7 +52,11 @@ class SourceCounters(msgspec.Struct):
     dead_lettered: int = 0
     unstored: int = 0
     ahead: int = 0
+    suppressed: int = 0
     last_received: int = 0
+    newest: int = 0
+    messages: Throughput = msgspec.field(default_factory=Throughput)
+    readings: Throughput = msgspec.field(default_factory=Throughput)
 
     @classmethod
     def since(cls, durable: SourceCounts) -> "SourceCounters":
@@ -59,14 +67,20 @@ class SourceCounters(msgspec.Struct):
             refused=durable.refused,
             unstored=durable.unstored,
         )
-        counters.follow(durable)
+        counters._take(durable)
         return counters
 
     def follow(self, durable: SourceCounts) -> None:
         """Takes over what is durable now. Receiving and refusing are counted here, as they happen."""
+        self.messages.add(durable.accepted - self.accepted)
+        self.readings.add(durable.stored - self.stored)
+        self._take(durable)
+
+    def _take(self, durable: SourceCounts) -> None:
         self.accepted, self.duplicate = durable.accepted, durable.duplicate
         self.stored, self.dead_lettered, self.ahead = durable.stored, durable.dead_lettered, durable.ahead
         self.applied, self.superseded, self.late = durable.applied, durable.superseded, durable.late
+        self.suppressed = durable.suppressed
 
     @property
     def acknowledged(self) -> int:
@@ -81,12 +95,17 @@ class SourceCounters(msgspec.Struct):
     @property
     def read(self) -> int:
         """Measurements in the messages, those of a dead letter that was taken in again included."""
-        return self.stored + self.dead_lettered + self.unstored
+        return self.stored + self.dead_lettered + self.unstored + self.suppressed
 
     @property
     def adds_up(self) -> bool:
         """Whether no message and no reading is unaccounted for."""
         return self.waiting >= 0 and self.stored == self.applied + self.superseded + self.late
+
+    @property
+    def lag(self) -> float | None:
+        """How old the newest of the last readings was when it came [s]; None before there was any."""
+        return max(0.0, (self.last_received - self.newest) / NS) if self.newest and self.last_received else None
 
     def numbers(self) -> dict[str, int]:
         """All counts by name, as every facade shows them."""
@@ -108,13 +127,19 @@ COUNTERS = {
     "late": "Readings older than the latest of their signal: history only",
     "dead_lettered": "Measurements that went to the dead letters",
     "unstored": "Measurements of messages that storage refused",
+    "suppressed": "Readings that reporting left out",
     "ahead": "Readings whose time was too far in the future",
 }
 """The counters of a source and their meanings."""
 
 
 class SourceStatus:
-    """The state machine of one source's connection, with its counters. Read by /health, /metrics and GraphQL."""
+    """The state machine of one source's connection, with its counters. Read by /health, /metrics and GraphQL.
+
+    `error` is what is wrong now; `last_error` stays, with its time, when that has passed. stretched: polls that were
+    left out because those before them took too long. remarks: what somebody should know though the connection runs:
+    points that the source does not have, a certificate that expires.
+    """
 
     def __init__(self, name: str, protocol: str = "", address: str = "") -> None:
         self.name = name
@@ -123,8 +148,12 @@ class SourceStatus:
         self.state = SourceState.STOPPED
         self.since = now_ns()
         self.error: str | None = None
+        self.last_error: str | None = None
+        self.last_error_at: int | None = None
         self.connects = 0
         self.retry_at: int | None = None
+        self.stretched = 0
+        self.remarks: tuple[str, ...] = ()
         self.counters = SourceCounters()
 
     def connecting(self) -> None:
@@ -152,6 +181,8 @@ class SourceStatus:
     def _become(self, state: SourceState, error: str | None) -> None:
         self.error = error
         self.retry_at = None
+        if error is not None and state in (SourceState.BACKOFF, SourceState.FAILED):
+            self.last_error, self.last_error_at = error, now_ns()
         if state is self.state:
             return
         if state not in _NEXT[self.state]:
@@ -174,7 +205,19 @@ class SourceStatus:
             "state": str(self.state),
             "since": format_time(self.since),
             "error": self.error,
+            "last_error": self.last_error,
+            "last_error_at": _time(self.last_error_at),
+            "next_attempt": _time(self.retry_at),
+            "remarks": list(self.remarks),
             "connects": self.connects,
+            "stretched": self.stretched,
+            "lag_s": counters.lag,
+            "messages_per_s": round(counters.messages.rate, 3),
+            "readings_per_s": round(counters.readings.rate, 3),
             **counters.numbers(),
-            "last_received": format_time(counters.last_received) if counters.last_received else None,
+            "last_received": _time(counters.last_received),
         }
+
+
+def _time(ns: int | None) -> str | None:
+    return format_time(ns) if ns else None

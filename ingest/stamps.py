@@ -12,8 +12,8 @@ Clock = Callable[[Any], int]
 
 _EARLIEST, _LATEST = -(2**63) + 1, 2**63 - 1
 _FRACTION = (NS, NS // 10, NS // 100, 10**6, 10**5, 10**4, 1000, 100, 10, 1)
-_KNOWN_MINUTES = 4096
-_minutes: dict[str, int] = {}
+_KNOWN_SECONDS = 16_384
+_seconds: dict[str, int] = {}
 
 # Numbers below these are seconds, milliseconds, microseconds (until the year 5138), anything above nanoseconds.
 _UNITS = ((10**11, NS), (10**14, 10**6), (10**17, 1000))
@@ -33,6 +33,8 @@ def clock(zone: tzinfo = UTC, format: str | None = None) -> Clock:
     def read(stamp: Any) -> int:
         if stamp.__class__ is str:
             return iso_ns(stamp, zone)
+        if isinstance(stamp, datetime):  # CBOR and MessagePack have a type for times
+            return _bounded(datetime_to_ns(stamp, zone), stamp)
         return epoch_ns(stamp)
 
     return read
@@ -40,31 +42,33 @@ def clock(zone: tzinfo = UTC, format: str | None = None) -> Clock:
 
 def iso_ns(text: str, zone: tzinfo = UTC) -> int:
     """ISO 8601 text to ns, naive text in `zone`; digits alone are a number. Raises InvalidValueError."""
-    # The usual spelling, 2024-01-15T10:30:00.123Z, without a datetime: the minute is looked up, the rest is added.
-    if text[-1:] == "Z" and text[16:17] == ":":
-        minute = _minutes.get(text[:16])
-        if minute is None:
-            minute = _learn_minute(text[:16])
-        seconds, fraction = text[17:19], text[20:-1]
-        if minute is not None and seconds.isdecimal() and seconds < "60" and text.isascii():
-            if not fraction and len(text) == 20:
-                return minute + int(seconds) * NS
+    # The usual spelling, 2024-01-15T10:30:00.123Z, without a datetime: the second is looked up, the rest is added.
+    if text[-1:] == "Z" and text.isascii():
+        second = _seconds.get(text[:19])
+        if second is None:
+            second = _learn_second(text[:19])
+        if second is not None:
+            fraction = text[20:-1]
             if text[19] == "." and fraction.isdecimal() and len(fraction) <= 9:
-                return minute + int(seconds) * NS + int(fraction) * _FRACTION[len(fraction)]
+                return second + int(fraction) * _FRACTION[len(fraction)]
+            if len(text) == 20:
+                return second
     return _slow_iso_ns(text, zone)
 
 
-def _learn_minute(text: str) -> int | None:
+def _learn_second(text: str) -> int | None:
+    if len(text) != 19 or text[10] != "T":
+        return None
     try:
-        minute = parse_time(text, UTC)
+        second = parse_time(text, UTC)
     except InvalidValueError:
         return None
-    if text[10] != "T" or not _EARLIEST < minute < _LATEST - 60 * NS:
+    if not _EARLIEST < second < _LATEST - NS:
         return None
-    if len(_minutes) >= _KNOWN_MINUTES:
-        _minutes.clear()
-    _minutes[text] = minute
-    return minute
+    if len(_seconds) >= _KNOWN_SECONDS:
+        _seconds.clear()
+    _seconds[text] = second
+    return second
 
 
 def _slow_iso_ns(text: str, zone: tzinfo) -> int:

@@ -1,14 +1,16 @@
 """Where a measurement's values go: compiled once per address, with the conversion to the signal's unit and type."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..twin.errors import InvalidValueError
-from ..twin.model import DataType
+from ..twin.model import DataType, Quality
 from ..twin.units import Affine
+from .burst import Burst
 from .columns import Columns
 
-EXACT = 2**53
+EXACT = 2.0**53  # a float, since two floats are compared faster than a float and an int
 LabelCode = Callable[[int, str], float]
 Labels = Callable[[int], Sequence[str]]
 _TRUE = {"true", "on", "yes", "1"}
@@ -27,25 +29,34 @@ class NumberTarget:
     def place(self, value: Any, time: int, quality: int, columns: Columns) -> None:
         """Adds the reading; raises InvalidValueError if the value is no number."""
         index, scale, offset = self.plain
+        if quality < Quality.UNCERTAIN and is_missing(value):
+            columns.append(index, time, math.nan, quality)
+            return
+        if isinstance(value, Burst):
+            columns.extend(*value.rows(index, time, scale, offset, quality))
+            return
         columns.append(index, time, number(value, self.name) * scale + offset, quality)
 
 
 class LabelTarget:
     """A text or boolean signal; values become codes of its labels."""
 
-    __slots__ = ("_boolean", "_code", "_labels", "index", "name")
+    __slots__ = ("_code", "_labels", "index", "is_boolean", "name")
     plain = None
 
     def __init__(self, index: int, name: str, data_type: DataType, code: LabelCode, labels: Labels) -> None:
         self.index = index
         self.name = name
-        self._boolean = data_type is DataType.BOOLEAN
+        self.is_boolean = data_type is DataType.BOOLEAN
         self._code = code
         self._labels = labels
 
     def place(self, value: Any, time: int, quality: int, columns: Columns) -> None:
         """Adds the reading; raises InvalidValueError if the value is none of its texts, nor may become one."""
-        code = self._truth(value) if self._boolean else self._text(value)
+        if quality < Quality.UNCERTAIN and is_missing(value):
+            columns.append(self.index, time, math.nan, quality)
+            return
+        code = self._truth(value) if self.is_boolean else self._text(value)
         columns.append(self.index, time, code, quality)
 
     def _truth(self, value: Any) -> float:
@@ -106,6 +117,11 @@ class ListTarget:
 Target = NumberTarget | LabelTarget | ListTarget
 
 
+def is_missing(value: Any) -> bool:
+    """Whether there is no value: what a source that cannot measure says, with a bad quality."""
+    return value is None or (value.__class__ is float and math.isnan(value))
+
+
 def number(value: Any, name: str) -> float:
     """A finite number that float64 holds exactly enough; raises InvalidValueError with the signal's name."""
     if value.__class__ is str:
@@ -143,5 +159,7 @@ def shown(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, list | tuple):
         return f"a list of {len(value)}"
+    if isinstance(value, Burst):
+        return repr(value)
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

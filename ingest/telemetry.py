@@ -53,8 +53,22 @@ def decode_documents(payload: bytes) -> Sequence[TelemetryDocument]:
     try:
         several = payload.lstrip(_WHITE)[:1] == b"["
         documents = _decode_many(payload) if several else [_decode_one(payload)]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid_document(error) from None
+    return _checked(documents, several)
+
+
+def as_documents(decoded: Any) -> Sequence[TelemetryDocument]:
+    """The same of what was decoded from another encoding than JSON; times may be datetimes."""
+    several = isinstance(decoded, list)
+    try:
+        documents = [msgspec.convert(each, TelemetryDocument) for each in (decoded if several else [decoded])]
+    except msgspec.ValidationError as error:
+        raise invalid_document(error) from None
+    return _checked(documents, several)
+
+
+def _checked(documents: list[TelemetryDocument], several: bool) -> list[TelemetryDocument]:
     for i, document in enumerate(documents):
         if not document.measurements:
             place = f"[{i}].measurements" if several else "measurements"
@@ -66,13 +80,15 @@ def split_documents(payload: bytes) -> list[bytes]:
     """The elements of an array of documents, as they were sent; raises InvalidValueError if it is no JSON array."""
     try:
         return [bytes(raw) for raw in _decode_raw(payload)]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid_document(error) from None
 
 
 def invalid_document(error: Exception) -> InvalidValueError:
     """msgspec's mistake in the words of the person who sent the document, with the field's name."""
     text = str(error)
+    if isinstance(error, RecursionError):
+        return InvalidValueError("the payload is nested too deep")
     if isinstance(error, msgspec.ValidationError):
         place = _PLACE.search(text)
         field = place["place"].lstrip(".") if place else ""

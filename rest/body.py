@@ -1,11 +1,14 @@
 """Request bodies, bounded and of the media type that is understood."""
 
-from starlette.requests import Request
-from starlette.types import Receive, Scope
+import zlib
 
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope
+
+from ..twin.errors import InvalidValueError
 from .http_errors import ClientGoneError, MediaTypeError, TooLargeError
 
-_JSON = (b"application/json", b"+json")
+JSON_TYPES = (b"application/json", b"+json")
 
 
 def header(scope: Scope, name: bytes) -> bytes:
@@ -16,15 +19,47 @@ def header(scope: Scope, name: bytes) -> bytes:
     return b""
 
 
+def media_type(scope: Scope) -> bytes:
+    """What the body is declared as, without parameters."""
+    return header(scope, b"content-type").partition(b";")[0].strip().lower()
+
+
+def _coding(scope: Scope) -> bytes:
+    """What the body is compressed with; empty if it is not."""
+    return header(scope, b"content-encoding").strip().lower().replace(b"identity", b"")
+
+
+def unpacked(scope: Scope, body: bytes, limit: int, expected: str) -> bytes:
+    """What is in a body that may be in gzip. Raises MediaTypeError, which names what was `expected`, and as below."""
+    coding = _coding(scope)
+    if coding and coding != b"gzip":
+        raise MediaTypeError(f"compressed with {coding.decode('latin-1')}", f"{expected}, plain or in gzip")
+    return _inflated(body, limit) if coding else body
+
+
+def _inflated(body: bytes, limit: int) -> bytes:
+    """What is in a gzip; raises TooLargeError before it has more than `limit` [bytes], InvalidValueError."""
+    inflate = zlib.decompressobj(31)
+    try:
+        plain = inflate.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise InvalidValueError(f"the body is not gzip: {error}") from None
+    if len(plain) > limit:
+        raise TooLargeError(limit)
+    if not inflate.eof:
+        raise InvalidValueError("the body is not gzip: it ends too early")
+    return plain
+
+
 def require_json(scope: Scope) -> None:
     """Raises MediaTypeError unless the body is declared as JSON.
 
     A form cannot declare that, so a foreign page cannot make a browser send it without asking us first.
     """
-    media = header(scope, b"content-type").partition(b";")[0].strip().lower()
-    if not media.endswith(_JSON):
+    media = media_type(scope)
+    if not media.endswith(JSON_TYPES):
         raise MediaTypeError(media.decode("latin-1"), "application/json")
-    if coding := header(scope, b"content-encoding").strip().lower().replace(b"identity", b""):
+    if coding := _coding(scope):
         raise MediaTypeError(f"compressed with {coding.decode('latin-1')}", "application/json, uncompressed")
 
 
@@ -49,6 +84,21 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     if size > limit:
         raise TooLargeError(limit)
     return b"".join(parts)
+
+
+def bounded(receive: Receive, limit: int) -> Receive:
+    """What raises TooLargeError as soon as more than `limit` bytes have come, for who reads bodies without a limit."""
+    size = 0
+
+    async def counting() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise TooLargeError(limit)
+        return message
+
+    return counting
 
 
 async def json_body(request: Request, limit: int) -> bytes:

@@ -8,6 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from .answer import known_tag
+
 CONSOLE = Path(__file__).with_name("console")
 # Told here and not by the machine: its registry of types may be wrong, and a browser refuses a module without type.
 TYPES = {
@@ -15,6 +17,7 @@ TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".mjs": "text/javascript; charset=utf-8",
+    ".ts": "text/plain; charset=utf-8",
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
@@ -23,9 +26,9 @@ HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
 }
+FOR_OTHER_PAGES = ("iotsense-stream.js", "iotsense-stream.d.ts")
+"""What pages of other hosts may import."""
 REVALIDATE = "no-cache"
 FOR_EVER = "public, max-age=31536000, immutable"
 
@@ -60,13 +63,18 @@ def console_routes(context: object = None) -> list[BaseRoute]:
 
     async def part(request: Request) -> Response:
         asset = files.get(request.path_params["path"])
-        return Response("no such file", 404, media_type="text/plain") if asset is None else _answer(request, asset)
+        if asset is None:
+            return Response("no such file", 404, media_type="text/plain")
+        answer = _answer(request, asset)
+        if request.path_params["path"] in FOR_OTHER_PAGES:
+            answer.headers["Access-Control-Allow-Origin"] = "*"
+        return answer
 
     return [Route("/", page, name="console"), Route("/console/{path:path}", part, name="console-part")]
 
 
 def _answer(request: Request, asset: Asset) -> Response:
     headers = {**HEADERS, "ETag": asset.tag, "Cache-Control": asset.caching}
-    if request.headers.get("if-none-match") == asset.tag:
-        return Response(status_code=304, headers=headers)
+    if (known := known_tag(request, asset.tag)) is not None:
+        return Response(status_code=304, headers=headers | {"ETag": known})
     return Response(asset.body, headers=headers, media_type=asset.media_type)

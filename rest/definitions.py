@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..twin.apply_definition import apply_plan
+from ..twin.definition_tag import definition_tag
 from ..twin.errors import DefinitionError, InvalidValueError
 from ..twin.export_definition import export
 from ..twin.finding import has_errors, strict
@@ -17,10 +18,10 @@ from ..twin.plan_changes import Changes
 from ..twin.plan_text import changes_text
 from ..twin.project import Project, load_texts
 from . import query
-from .answer import json_answer
+from .answer import expected_tags, json_answer
 from .body import json_body
 from .context import Context
-from .endpoint import JSON, PREFIX, Answer, Body, Endpoint
+from .endpoint import JSON, PREFIX, Answer, Body, Endpoint, Parameter
 from .moment import moment
 
 YAML = "application/yaml"
@@ -71,7 +72,9 @@ async def definitions(context: Context, request: Request) -> Response:
     """The applied sections."""
     graph = (await moment(context, request)).graph
     notices = context.health().get("notices", [])
-    return json_answer(Definition(graph.revision, graph.definition, notices))
+    tag = await asyncio.to_thread(definition_tag, graph)
+    answer = Definition(graph.revision, graph.definition, notices)
+    return json_answer(answer, headers={"ETag": f'"{tag}"', "Cache-Control": "no-cache"})
 
 
 async def plan_definitions(context: Context, request: Request) -> Response:
@@ -86,7 +89,7 @@ async def apply_definitions(context: Context, request: Request) -> Response:
     """Applies documents, all or nothing."""
     given = await _documents(context, request)
     project, _ = await asyncio.to_thread(_project, given, True)
-    changes = await asyncio.to_thread(_apply, context, project, given.allow_remove)
+    changes = await asyncio.to_thread(_apply, context, project, given.allow_remove, expected_tags(request))
     await context.applied()
     return json_answer(
         Applied(context.twin.graph.revision, changes.empty, changes_text(changes, False), changes.to_dict())
@@ -123,10 +126,13 @@ def _plan(context: Context, project: Project) -> Plan:
     return plan(project, context.twin.graph, context.twin.state)
 
 
-def _apply(context: Context, project: Project, allow_remove: bool) -> Changes:
-    return apply_plan(_plan(context, project), context.twin, allow_remove=allow_remove)
+def _apply(context: Context, project: Project, allow_remove: bool, expected: list[str] | None) -> Changes:
+    return apply_plan(_plan(context, project), context.twin, allow_remove=allow_remove, expected=expected)
 
 
+IF_MATCH = Parameter(
+    "If-Match", "Only if nothing else was applied meanwhile: the ETag of `GET .../definitions`", place="header"
+)
 _BODY = Body({JSON: Documents}, "The whole project: what it does not name is removed")
 _PROBLEMS = (400, 409, 413, 415, 422)
 
@@ -136,7 +142,7 @@ ENDPOINTS = [
         f"{PREFIX}/definitions",
         definitions,
         "The applied sections",
-        (Answer("The sections", Definition),),
+        (Answer("The sections; the ETag is that of all definitions, twins included", Definition),),
         "definitions",
         reads=True,
     ),
@@ -157,8 +163,9 @@ ENDPOINTS = [
         "Apply documents, all or nothing",
         (Answer("What was changed", Applied),),
         "definitions",
+        (IF_MATCH,),
         body=_BODY,
-        problems=(*_PROBLEMS, 503, 507),
+        problems=(*_PROBLEMS, 412, 503, 507),
         description="Warnings count as errors here. Nodes that have history go only with `allow_remove`.",
     ),
     Endpoint(
@@ -166,7 +173,7 @@ ENDPOINTS = [
         f"{PREFIX}/definitions/export",
         export_definitions,
         "All that is applied, as one document",
-        (Answer("What `validate` accepts and `plan` finds equal", str, YAML),),
+        (Answer("What `validate` accepts and `plan` finds equal", None, YAML),),
         "definitions",
         reads=True,
     ),

@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from email.utils import format_datetime
 from typing import Any, TypeAlias
 
 from starlette.requests import Request
@@ -45,11 +47,31 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True)
+class Retirement:
+    """An operation that goes: deprecated since a day, gone on or after another; `instead` says what to use."""
+
+    since: date
+    sunset: date
+    instead: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What its answers tell: RFC 9745 and RFC 8594."""
+        since, sunset = (datetime.combine(day, time(), UTC) for day in (self.since, self.sunset))
+        return {
+            "Deprecation": f"@{since.timestamp():.0f}",
+            "Sunset": format_datetime(sunset, usegmt=True),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """A method on a path, what runs it, and what is to be said about it.
 
-    `run` is None for what is mounted apart. `problems` are the statuses that it may fail with. `reads` the plant: it
-    takes the parameters of `moment`, too.
+    `run` is None for what is mounted apart. `problems` are the statuses that it may fail with, besides 400;
+    `refusal` is how it words them where other people's clients expect another document than a problem. `reads` the
+    plant: it takes the parameters of `moment`, too. `narrows`: it keeps to the part of the plant that whoever asks is
+    tied to. `retirement`: it is deprecated, and will go.
     """
 
     method: str
@@ -63,7 +85,10 @@ class Endpoint:
     problems: tuple[int, ...] = ()
     description: str = ""
     name: str = ""
+    refusal: Any = None
     reads: bool = False
+    narrows: bool = False
+    retirement: Retirement | None = None
 
     @property
     def operation(self) -> str:

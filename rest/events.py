@@ -7,8 +7,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from ..twin.access import Principal, Scope, acting_for
 from ..twin.as_of import AsOf
-from ..twin.errors import InvalidValueError
+from ..twin.errors import InvalidValueError, UnauthenticatedError
 from ..twin.graph import Graph
 from ..twin.model import Event
 from ..twin.times import format_time
@@ -39,7 +40,7 @@ async def events(context: Context, request: Request) -> Response:
         return json_answer(await asyncio.to_thread(_events_then, plant, request, after, limit, node, kind))
     if STREAM in request.headers.get("accept", ""):
         after = _resumed(request, after)
-        pages = _follow(context, after, node, kind)
+        pages = _follow(context, acting_for(request.scope), after, node, kind)
         return StreamingResponse(pages, media_type=STREAM, headers={"Cache-Control": "no-store"})
     found = await _page(context, after, limit, node, kind, _wait(request))
     graph = context.twin.graph
@@ -105,10 +106,16 @@ async def _beyond(twin: Twin, last: int, seen: int) -> None:
             await asyncio.sleep(QUIET_S)
 
 
-async def _follow(context: Context, after: int, node: int | None, kind: str | None) -> AsyncIterator[bytes]:
+async def _follow(
+    context: Context, principal: Principal, after: int, node: int | None, kind: str | None
+) -> AsyncIterator[bytes]:
     yield b"retry: 1000\n\n"
     while not context.stopping.is_set():
         found = await _page(context, after, PAGE, node, kind, HEARTBEAT_S)
+        try:
+            principal.require(Scope.PLANT_READ)  # the key may have been revoked meanwhile
+        except UnauthenticatedError:
+            return
         graph = context.twin.graph
         for event in found:
             body = msgspec.json.encode(event_view(graph, event))
@@ -140,7 +147,7 @@ ENDPOINTS = [
         f"{PREFIX}/events",
         events,
         "Events behind a number, in order",
-        (Answer("The events", EventList), Answer("The same as a stream of server-sent events", str, STREAM)),
+        (Answer("The events", EventList), Answer("The same as a stream of server-sent events", None, STREAM)),
         "events",
         (
             Parameter("after", "The number of the last event that the client has", {"type": "integer", "minimum": 0}),

@@ -1,5 +1,7 @@
 """Nodes of the graph."""
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,9 +12,10 @@ from ..twin.model import Level, Node, Origin, Relationship, Signal, quality_word
 from ..twin.state import NEVER
 from ..twin.times import format_time
 from . import query
-from .answer import json_answer
+from .answer import digest_tag, encoded, json_answer, tagged_answer
 from .context import Context
 from .endpoint import PREFIX, Answer, Endpoint, Parameter
+from .following import FOLLOWED, PARAMETERS, stream_answer, wants_stream
 from .layout import number, shown
 from .moment import moment
 from .shapes import Arrow, Health, NodeList, NodeSummary, NodeView, SignalView
@@ -42,8 +45,18 @@ async def nodes(context: Context, request: Request) -> Response:
 
 async def node(context: Context, request: Request) -> Response:
     """One node."""
-    plant = await moment(context, request)
-    return json_answer(node_view(plant, plant.graph.find(request.path_params["id"])))
+    plant = await moment(context, request, "max_hz")
+    id = request.path_params["id"]
+    tag, body = _looked(plant, id)
+    if wants_stream(request, plant):
+        return stream_answer(context, request, "node", lambda: _looked(context.twin.as_of(), id))
+    return tagged_answer(request, tag, body, {"Vary": "Accept"})
+
+
+def _looked(plant: AsOf, id: str) -> tuple[str, Callable[[], bytes]]:
+    """A node's ETag and bytes. No number tells of all that is in it: readings, health, anomalies, what is stale."""
+    body = encoded(node_view(plant, plant.graph.find(id)))
+    return digest_tag(body), lambda: body
 
 
 def node_summary(graph: Graph, node: Node) -> NodeSummary:
@@ -129,9 +142,14 @@ ENDPOINTS = [
         f"{PREFIX}/nodes/{{id}}",
         node,
         "A node with its signals and relationships",
-        (Answer("The node", NodeView),),
+        (
+            Answer("The node, under a strong ETag", NodeView),
+            FOLLOWED,
+            Answer("It has not changed", media=None, status=304),
+        ),
         "nodes",
-        problems=NODE_PROBLEMS,
+        PARAMETERS,
+        problems=(400, *NODE_PROBLEMS),
         reads=True,
     ),
 ]

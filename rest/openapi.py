@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from . import problem
-from .endpoint import Answer, Body, Endpoint, Parameter
+from . import once, problem
+from .endpoint import JSON, Answer, Body, Endpoint, Parameter
 from .moment import MOMENT
+from .scopes import scope_of
 
 _PLACEHOLDER = re.compile(r"\{(\w+)(?::\w+)?\}")
 _PROBLEM = {
@@ -28,7 +29,12 @@ _PROBLEM = {
     },
     "required": ["type", "title", "status", "detail"],
 }
-_PATH_PARAMETERS = {"id": "The full id, or a short one where it is unambiguous", "name": "The problem's name"}
+_SECURITY = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A key: `Authorization: Bearer KEY` (docs/access.md)"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key"},
+}
+"""As long as there is no key, nobody has to show one."""
+_PATH_PARAMETERS = {"id": "The full id, or a short one where it is unambiguous", "name": "The name of what is meant"}
 
 
 def openapi(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
@@ -50,7 +56,8 @@ def openapi(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": {**components, "Problem": _PROBLEM}},
+        "components": {"schemas": {**components, "Problem": _PROBLEM}, "securitySchemes": _SECURITY},
+        "security": [{name: []} for name in _SECURITY],
     }
 
 
@@ -58,6 +65,7 @@ def _types(endpoints: Iterable[Endpoint]) -> Iterable[Any]:
     seen: dict[int, Any] = {}
     for endpoint in endpoints:
         found = [answer.type for answer in endpoint.answers]
+        found.append(endpoint.refusal)
         found += endpoint.body.types.values() if endpoint.body else []
         seen |= {id(type): type for type in found if type is not None}
     return seen.values()
@@ -72,13 +80,26 @@ def _operation(endpoint: Endpoint, schemas: dict[int, Any]) -> dict[str, Any]:
     }
     if endpoint.description:
         operation["description"] = endpoint.description
+    if (retirement := endpoint.retirement) is not None:
+        operation["deprecated"] = True
+        gone = f"Deprecated since {retirement.since}, gone from {retirement.sunset} on: {retirement.instead}"
+        operation["description"] = f"{operation.get('description', '')} {gone}".strip()
+    if scope := scope_of(endpoint):
+        operation["x-scope"] = scope
+    else:
+        operation["security"] = []
     parameters = [_in_path(name) for name in _PLACEHOLDER.findall(endpoint.path)]
-    parameters += [_parameter(parameter) for parameter in endpoint.parameters + (MOMENT if endpoint.reads else ())]
+    parameters += [_parameter(parameter) for parameter in _parameters_of(endpoint)]
     if parameters:
         operation["parameters"] = parameters
     if endpoint.body:
         operation["requestBody"] = _body(endpoint.body, schemas)
     return operation
+
+
+def _parameters_of(endpoint: Endpoint) -> tuple[Parameter, ...]:
+    of_all = (MOMENT if endpoint.reads else ()) + ((once.PARAMETER,) if once.takes_key(endpoint) else ())
+    return endpoint.parameters + of_all
 
 
 def _responses(endpoint: Endpoint, schemas: dict[int, Any]) -> dict[str, Any]:
@@ -87,10 +108,14 @@ def _responses(endpoint: Endpoint, schemas: dict[int, Any]) -> dict[str, Any]:
         entry = responses.setdefault(str(answer.status), {"description": answer.meaning})
         if answer.media is not None:
             entry.setdefault("content", {})[answer.media] = {"schema": _schema(answer, schemas)}
-    of_moment = (400, 404, 503) if endpoint.reads else ()
-    for status in sorted({*endpoint.problems, *of_moment, 500}):
+    of_moment = (404, 412) if endpoint.reads else ()
+    of_key = once.PROBLEMS if once.takes_key(endpoint) else ()
+    of_access = (401, 403, 429) if scope_of(endpoint) else ()
+    for status in sorted({400, *endpoint.problems, *of_moment, *of_key, *of_access, 500}):
         titles = "; ".join(dict.fromkeys(kind.title for kind in problem.ALL if kind.status == status))
-        content = {problem.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        content: dict[str, Any] = {problem.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        if endpoint.refusal is not None:
+            content[JSON] = {"schema": schemas[id(endpoint.refusal)]}
         responses.setdefault(str(status), {"description": titles, "content": content})
     return responses
 

@@ -14,11 +14,13 @@ from ..twin.errors import (
     DamagedFileError,
     DefinitionError,
     DirectoryInUseError,
+    ForbiddenError,
     InvalidValueError,
     IoTSenseError,
     MissingExtraError,
     NotFoundError,
     NotYetError,
+    OutdatedError,
     OverloadedError,
     SourceError,
     StorageError,
@@ -26,9 +28,17 @@ from ..twin.errors import (
     StorageReadOnlyError,
     StoreError,
     StoreRefusedError,
+    UnauthenticatedError,
 )
 from ..twin.finding import Finding
-from .http_errors import ClientGoneError, MediaTypeError, StoppingError, TooLargeError
+from .http_errors import (
+    ClientGoneError,
+    MediaTypeError,
+    NotAcceptableError,
+    ReusedKeyError,
+    StoppingError,
+    TooLargeError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 PATH = "/problems/"
@@ -70,7 +80,7 @@ PROBLEMS: dict[type[IoTSenseError], Problem] = {
     ),
     NotYetError: Problem(
         "not-yet",
-        503,
+        412,
         "That revision is not here yet",
         "The newest revision is older than `min_revision`. Ask again after `Retry-After` seconds.",
     ),
@@ -79,6 +89,24 @@ PROBLEMS: dict[type[IoTSenseError], Problem] = {
         409,
         "The change contradicts what is there",
         "Nothing was changed; the text says what is in the way.",
+    ),
+    OutdatedError: Problem(
+        "outdated",
+        412,
+        "What you had seen is no longer so",
+        "Another request changed it meanwhile (`If-Match`). Nothing was changed; look again, and ask again.",
+    ),
+    UnauthenticatedError: Problem(
+        "unauthenticated",
+        401,
+        "Who asks?",
+        "A key or token is needed: `Authorization: Bearer ...`. There was none, or it is unknown, revoked or expired.",
+    ),
+    ForbiddenError: Problem(
+        "forbidden",
+        403,
+        "That is not allowed",
+        "The key or token is known, and does not allow this; the text names the scope that it lacks.",
     ),
     OverloadedError: Problem(
         "overloaded",
@@ -126,6 +154,18 @@ PROBLEMS: dict[type[IoTSenseError], Problem] = {
         "The media type is not understood",
         "The text names the `Content-Type` that is expected here.",
     ),
+    NotAcceptableError: Problem(
+        "not-acceptable",
+        406,
+        "It cannot be had as that",
+        "None of the media types of `Accept` is one of those that the text names.",
+    ),
+    ReusedKeyError: Problem(
+        "reused-key",
+        422,
+        "The key was used for another request",
+        "Another body or query came under the same `Idempotency-Key`. Nothing was done; each request has its own key.",
+    ),
     ClientGoneError: Problem("client-gone", 400, "The request is not whole", "The client went away before its end."),
     StoppingError: Problem(
         "stopping", 503, "The service is stopping", "It finishes what it has accepted and takes no more."
@@ -142,12 +182,25 @@ MISDIRECTED = Problem(
 ORIGIN = Problem(
     "foreign-origin", 403, "The request comes from a foreign page", "A page of another host asked a browser to send it."
 )
+NOT_HTTP = Problem("not-http", 400, "That is not HTTP", "The bytes are no request of HTTP/1.1.")
+TOO_SLOW = Problem(
+    "too-slow", 408, "The request took too long", "It was not whole in time. Nothing was stored; send it again."
+)
+HEAD = Problem(
+    "head-too-large", 431, "The head is too large", "The path and the headers are more than is accepted; send fewer."
+)
+CONNECTIONS = Problem(
+    "too-many-connections",
+    503,
+    "There are too many connections",
+    "As many are open as this process may have. Close some, and ask again after `Retry-After` seconds.",
+)
 NOT_READY = Problem("not-ready", 503, "The service is not ready", "The text says why; it may be in a moment.")
 ERROR = PROBLEMS[IoTSenseError]
 NOT_FOUND = PROBLEMS[NotFoundError]
 INVALID = PROBLEMS[InvalidValueError]
 
-ALL = [*PROBLEMS.values(), METHOD, MISDIRECTED, ORIGIN, NOT_READY]
+ALL = [*PROBLEMS.values(), METHOD, MISDIRECTED, ORIGIN, NOT_HTTP, TOO_SLOW, HEAD, CONNECTIONS, NOT_READY]
 _BY_NAME = {problem.name: error for error, problem in PROBLEMS.items()}
 
 
@@ -176,7 +229,7 @@ def retry_after(error: IoTSenseError) -> int | None:
     """After how many seconds it is worth while to try again; None if it is not."""
     if isinstance(error, OverloadedError):
         return max(1, round(error.retry_after))
-    return RETRY_AFTER_S if problem_of(error).status in (503, 507) else None
+    return RETRY_AFTER_S if isinstance(error, NotYetError) or problem_of(error).status in (503, 507) else None
 
 
 def _extensions(error: IoTSenseError) -> dict[str, Any]:
@@ -211,7 +264,8 @@ def error_of(status: int, body: Any) -> IoTSenseError:
     if kind is AmbiguousIdError:
         return NotFoundError(detail)
     # Those that are built of something else than a text, and the ones that only a service can meet.
-    return SourceError(detail) if kind in (MissingExtraError, TooLargeError, MediaTypeError) else kind(detail)
+    of_services = (MissingExtraError, TooLargeError, MediaTypeError, NotAcceptableError)
+    return SourceError(detail) if kind in of_services else kind(detail)
 
 
 def _reported(finding: Any) -> object:

@@ -25,6 +25,20 @@ def whole(request: Request, name: str, default: int, *, low: int = 0, high: int 
     return number
 
 
+def real(request: Request, name: str, default: float, *, low: float, high: float) -> float:
+    """A number between `low` and `high`."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        raise InvalidValueError(f"{name} must be a number, not {text!r}", name) from None
+    if not low <= number <= high:
+        raise InvalidValueError(f"{name} must be between {low:g} and {high:g}, not {number:g}", name)
+    return number
+
+
 def flag(request: Request, name: str, default: bool = False) -> bool:
     """`true` or `false`; the bare name means true."""
     text = request.query_params.get(name)

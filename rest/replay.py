@@ -156,7 +156,7 @@ ENDPOINTS = [
         PATH,
         replay,
         "Replay a stretch of the past as a stream of frames",
-        (Answer("Server-sent events: a `frame` each, then `end`", str, STREAM),),
+        (Answer("Server-sent events: a `frame` each, then `end`", None, STREAM),),
         "replay",
         (
             Parameter("from", "Begin, ISO 8601", _TIME, required=True),

@@ -8,16 +8,19 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from ..ingest.accounts import all_counters, other_counters, unbalanced
-from ..ingest.source_state import COUNTERS
+from ..ingest.accounts import all_counters, unbalanced
+from ..twin.command import COMMAND
 from ..twin.errors import NotFoundError
 from ..twin.store_status import store_reasons
 from ..twin.times import NS, format_time, now_ns
 from . import problem, query
 from .answer import json_answer, problem_answer
+from .audit import audit_metrics, audit_reasons
 from .context import Context
-from .endpoint import PREFIX, Answer, Endpoint
+from .endpoint import Answer, Endpoint
 from .metrics import MEDIA_TYPE, Metric, Sample, exposition
+from .publishing import publishing_metrics, publishing_reasons
+from .sources import source_metrics
 from .store_metrics import budget_metrics, store_metrics
 
 TEXT = "text/plain"
@@ -26,6 +29,7 @@ TEXT = "text/plain"
 class HealthReport(msgspec.Struct):
     """`status` is `ok`, `degraded` (something fails, `reasons` says what) or `failing` (writes are refused)."""
 
+    name: str
     status: str
     version: str
     started: str
@@ -35,18 +39,8 @@ class HealthReport(msgspec.Struct):
     tasks: dict[str, Any]
     sources: list[dict[str, Any]]
     stores: list[dict[str, Any]]
+    publishing: list[dict[str, Any]]
     notices: list[str]
-
-
-class SourceList(msgspec.Struct):
-    """The configured sources with the state of their connections and their counters.
-
-    `others`: the counters of what is no configured source: `derived` (what analytics concludes), `files`, `direct`
-    (readings that a program applied without a source), and sources that were configured once.
-    """
-
-    sources: list[dict[str, Any]]
-    others: list[dict[str, Any]]
 
 
 async def health(context: Context, request: Request) -> Response:
@@ -66,19 +60,6 @@ async def readyz(context: Context, request: Request) -> Response:
     if trouble is None:
         return PlainTextResponse("ok\n")
     return problem_answer(problem.document(problem.NOT_READY, trouble), {"Retry-After": "5"})
-
-
-async def sources(context: Context, request: Request) -> Response:
-    """The configured sources."""
-    query.only(request)
-    statuses = context.sources()
-    others = other_counters(context.twin, statuses)
-    return json_answer(
-        SourceList(
-            [status.as_dict() for status in statuses.values()],
-            [{"name": name, **counters.numbers()} for name, counters in others.items()],
-        )
-    )
 
 
 async def metrics(context: Context, request: Request) -> Response:
@@ -104,6 +85,8 @@ def health_report(context: Context) -> HealthReport:
     reasons = [f"task {name}: {task['error']}" for name, task in tasks.items() if task.get("error")]
     reasons += [f"source {s['name']} is in {s['state']}: {s['error']}" for s in statuses if s["error"]]
     reasons += store_reasons(context.stores())
+    reasons += publishing_reasons(context.publishing())
+    reasons += audit_reasons(context)
     reasons += supervised.get("reasons", [])
     reasons += [f"history: {twin.history_trouble}"] if twin.history_trouble else []
     reasons += [f"damage: {text}" for text in twin.damage]
@@ -112,6 +95,7 @@ def health_report(context: Context) -> HealthReport:
     if twin.trouble:
         reasons.insert(0, f"writes are refused: {twin.trouble}")
     return HealthReport(
+        name="iotsense",
         status="failing" if twin.trouble else "degraded" if reasons else "ok",
         version=context.version,
         started=format_time(context.started),
@@ -126,6 +110,7 @@ def health_report(context: Context) -> HealthReport:
         tasks=tasks,
         sources=statuses,
         stores=[store.as_dict() for store in context.stores()],
+        publishing=[status.as_dict() for status in context.publishing()],
         notices=supervised.get("notices", []),
     )
 
@@ -146,6 +131,8 @@ def _metrics(context: Context) -> Iterator[Metric]:
     yield Metric("iotsense_writable", "1 if the last write succeeded", [Sample(twin.writable)])
     anomalies = Sample(len(twin.open_events("anomaly")))
     yield Metric("iotsense_open_anomalies", "Anomalies that have begun and not ended", [anomalies])
+    commands = Sample(len(twin.open_events(COMMAND)))
+    yield Metric("iotsense_open_commands", "Commands that have not ended", [commands])
     letters = context.pipeline.dead_letter_counts()
     yield Metric("iotsense_dead_letters_pending", "Dead letters that wait", [Sample(letters["pending"])])
     waiting = Sample(context.pipeline.pending_bytes)
@@ -155,29 +142,16 @@ def _metrics(context: Context) -> Iterator[Metric]:
         if name in tasks:
             behind = Sample(tasks[name]["lag_entries"])
             yield Metric(f"iotsense_{name}_lag_entries", f"Journal entries that {who} has not seen yet", [behind])
+    if (left := tasks.get("tls", {}).get("expires_in_s")) is not None:
+        meaning = "How long the TLS certificate is good still; below 0 once it has expired"
+        yield Metric("iotsense_certificate_expiry_seconds", meaning, [Sample(left)])
     sizes = [Sample(size, {"part": part}) for part, size in twin.sizes().items()]
     yield Metric("iotsense_storage_bytes", "Bytes on the disk", sizes)
-    yield from _source_metrics(context)
+    yield from source_metrics(context)
     yield from store_metrics(context.stores())
+    yield from publishing_metrics(context.publishing())
+    yield from audit_metrics(context)
     yield from budget_metrics(twin.budget.report())
-
-
-def _source_metrics(context: Context) -> Iterator[Metric]:
-    statuses = context.sources()
-    running = [
-        Sample(status.healthy, {"source": name, "state": str(status.state)}) for name, status in statuses.items()
-    ]
-    yield Metric("iotsense_source_up", "1 if the source does what it is there for", running)
-    connects = [Sample(status.connects, {"source": name}) for name, status in statuses.items()]
-    yield Metric("iotsense_source_connects_total", "Connections made", connects)
-    accounts = all_counters(context.twin, statuses)
-    counters = {name: each.numbers() for name, each in accounts.items()}
-    for counter, meaning in COUNTERS.items():
-        samples = [Sample(numbers[counter], {"source": name}) for name, numbers in counters.items()]
-        suffix = "" if counter == "waiting" else "_total"
-        yield Metric(f"iotsense_source_{counter}{suffix}", meaning, samples)
-    balanced = Sample(not unbalanced(accounts))
-    yield Metric("iotsense_counters_add_up", "1 if no message and no reading is unaccounted for", [balanced])
 
 
 ENDPOINTS = [
@@ -195,9 +169,6 @@ ENDPOINTS = [
         problems=(503,),
     ),
     Endpoint("GET", "/metrics", metrics, "Numbers for Prometheus", (Answer("The numbers", str, TEXT),), "service"),
-    Endpoint(
-        "GET", f"{PREFIX}/sources", sources, "The configured sources", (Answer("The sources", SourceList),), "sources"
-    ),
     Endpoint(
         "GET",
         "/problems/{name}",

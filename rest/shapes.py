@@ -1,8 +1,8 @@
 """The shapes of answers, as they stand in the OpenAPI document. Times are ISO 8601 in UTC."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 
 class Health(Struct):
@@ -194,7 +194,7 @@ class DeadLetterList(Struct):
 class Chosen(Struct, forbid_unknown_fields=True):
     """Which dead letters are meant: those with these ids, or all that wait."""
 
-    ids: list[int] | None = None
+    ids: list[Annotated[int, Meta(ge=0, le=2**53)]] | None = None
     all: bool = False
 
 

@@ -14,9 +14,9 @@ from ..twin.history import History
 from ..twin.model import DataType, Signal, quality_word
 from ..twin.times import NS, format_time
 from . import query
-from .answer import json_answer
 from .context import Context
 from .endpoint import PREFIX, Answer, Endpoint, Parameter
+from .history_formats import ARROW, CSV, PARQUET, history_answer
 from .layout import number, shown
 from .moment import moment
 from .shapes import SignalHistory
@@ -37,7 +37,7 @@ async def history(context: Context, request: Request) -> Response:
     found = await asyncio.to_thread(plant.history, signal.index, start, end, points)
     answer = history_columns(plant, signal, found, limit)
     answer.start, answer.to = format_time(start), format_time(end)
-    return json_answer(answer)
+    return await asyncio.to_thread(history_answer, request, answer)
 
 
 def span(request: Request, now: int) -> tuple[int, int]:
@@ -112,7 +112,12 @@ ENDPOINTS = [
         f"{PREFIX}/signals/{{id}}/history",
         history,
         "A signal's readings over a span of time",
-        (Answer("The readings as columns", SignalHistory),),
+        (
+            Answer("The readings as columns", SignalHistory),
+            Answer("A row a reading", None, CSV),
+            Answer("One table; its metadata tell of signal and unit", None, ARROW),
+            Answer("The same as a file", None, PARQUET),
+        ),
         "signals",
         (
             *SPAN,
@@ -127,7 +132,7 @@ ENDPOINTS = [
                 {"type": "integer", "minimum": 1, "maximum": PAGE, "default": PAGE},
             ),
         ),
-        problems=(400, 404),
+        problems=(400, 404, 406, 501),
         reads=True,
     )
 ]

@@ -10,13 +10,16 @@ from starlette.types import Receive, Scope, Send
 
 from ..ingest.message import Message, Receipt
 from ..ingest.telemetry import TelemetryDocument, decode_documents
+from ..twin import access
+from ..twin.access import acting_for
 from ..twin.errors import InvalidValueError, IoTSenseError
 from ..twin.times import now_ns
 from .answer import error_answer
-from .body import header, read_body, require_json
+from .body import header
 from .context import Context
 from .endpoint import JSON, PREFIX, Answer, Body, Endpoint, Parameter
 from .http_errors import ClientGoneError
+from .telemetry_body import NDJSON, TelemetryReceipt, sifted, telemetry_body
 
 log = logging.getLogger("iotsense.rest")
 
@@ -52,29 +55,44 @@ class TelemetryRoute:
             log.debug("a client went away before it could be told that its readings are stored")
 
     async def _take(self, scope: Scope, receive: Receive) -> Receipt:
-        require_json(scope)
-        payload = await read_body(scope, receive, self._context.max_body)
-        documents = _documents(payload)
+        principal = acting_for(scope)
+        principal.require(access.Scope.TELEMETRY_WRITE)
+        payload, lines = await telemetry_body(scope, receive, self._context.max_body)
         key = header(scope, b"idempotency-key")
         if len(key) > _LONGEST_KEY:
             raise InvalidValueError(f"an idempotency key has at most {_LONGEST_KEY} characters", "Idempotency-Key")
-        message = Message(
-            SOURCE,
-            documents=documents,
-            received=now_ns(),
-            identity=f"{SOURCE}:{key.decode('latin-1')}" if key else None,
-            size=len(payload),
+        identity = identity_of(principal, key.decode("latin-1")) if key else None
+        try:
+            receipt = await self._submit(payload, identity, principal)
+            if receipt.duplicate:
+                decode_documents(payload)  # whoever asks again is told again what was refused
+            return receipt
+        except InvalidValueError as error:
+            try:
+                payload, refused = sifted(payload, lines, error)
+            except InvalidValueError as wrong:
+                if wrong.field:
+                    wrong.field = ("$" if wrong.field.startswith("[") else "$.") + wrong.field
+                raise
+        receipt = await self._submit(payload, identity, principal)
+        return TelemetryReceipt(**msgspec.structs.asdict(receipt), refused=refused)
+
+    async def _submit(self, payload: bytes, identity: str | None, principal: access.Principal) -> Receipt:
+        return await self._context.pipeline.submit(
+            Message(
+                SOURCE,
+                telemetry=payload,
+                received=now_ns(),
+                identity=identity,
+                size=len(payload),
+                under=principal.under,
+            )
         )
-        return await self._context.pipeline.submit(message)
 
 
-def _documents(payload: bytes) -> "list[TelemetryDocument]":
-    try:
-        return list(decode_documents(payload))
-    except InvalidValueError as error:
-        if error.field:
-            error.field = ("$" if error.field.startswith("[") else "$.") + error.field
-        raise
+def identity_of(principal: access.Principal, key: str) -> str:
+    """A request's, by its idempotency key; nobody learns from it which keys others have used."""
+    return f"{SOURCE}:{key}" if principal is access.LOCAL else f"{SOURCE}:{principal.name}:{key}"
 
 
 ENDPOINT = Endpoint(
@@ -82,7 +100,7 @@ ENDPOINT = Endpoint(
     PATH,
     None,
     "Send readings",
-    (Answer("Everything is durable; what became of it", Receipt, status=202),),
+    (Answer("What was right is durable; what became of it", TelemetryReceipt, status=202),),
     "telemetry",
     (
         Parameter(
@@ -92,8 +110,13 @@ ENDPOINT = Endpoint(
             place="header",
         ),
     ),
-    Body({JSON: TelemetryDocument | list[TelemetryDocument]}, "One document, or an array of them"),
+    Body(
+        {JSON: TelemetryDocument | list[TelemetryDocument], NDJSON: str},
+        "One document, an array of them, or one on each line; plain or in gzip",
+    ),
     problems=(400, 413, 415, 429, 503, 507),
     name="send_telemetry",
-    description="Measurements that fit no signal go to the dead letters with their reason; the receipt counts them.",
+    narrows=True,
+    description="Measurements that fit no signal go to the dead letters with their reason; the receipt counts them."
+    " Of several documents the right ones are stored; `refused` names the others. If none is right, the answer is 400.",
 )

@@ -1,5 +1,7 @@
 """Twins: the lines of the plant, and their state in the specification's shape."""
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,6 +12,7 @@ from ..twin.model import Level, Node
 from .answer import json_answer, tagged_answer
 from .context import Context
 from .endpoint import PREFIX, Answer, Endpoint
+from .following import FOLLOWED, PARAMETERS, stream_answer, wants_stream
 from .layout import state_document
 from .moment import moment
 from .nodes import NODE_PROBLEMS, health_of, node_view
@@ -30,16 +33,26 @@ async def twin(context: Context, request: Request) -> Response:
 
 async def twin_state(context: Context, request: Request) -> Response:
     """A twin's state."""
-    plant = await moment(context, request)
+    plant = await moment(context, request, "max_hz")
+    id = request.path_params["id"]
+    tag, body = _state(context, plant, id, request.query_params.get("scenario"))
+    if wants_stream(request, plant):
+        return stream_answer(context, request, "state", lambda: _state(context, context.twin.as_of(), id))
+    return tagged_answer(request, tag, body, {"Vary": "Accept"})
+
+
+def _state(context: Context, plant: AsOf, id: str, scenario: str | None = None) -> tuple[str, Callable[[], bytes]]:
+    """The ETag of a twin's state, and what makes its bytes."""
     graph = plant.graph
-    layout = context.layouts.of(graph, _twin(graph, request.path_params["id"]))
+    layout = context.layouts.of(graph, _twin(graph, id))
     columns = plant.snapshot(layout.signals)
     newest = int(columns.seq.max()) if len(columns.seq) else 0
     if not plant.live:
         # What is late may change the past; the same question behind the same entry has the same answer.
-        newest = hash((plant.time, plant.known_at, request.query_params.get("scenario"), context.twin.last_seq))
+        newest = hash((plant.time, plant.known_at, scenario, context.twin.last_seq))
     tag = f'"{context.instance}.{graph.revision}.{newest}"'
-    return tagged_answer(request, tag, lambda: state_document(layout, columns, plant))
+    kind = (layout.node.key, plant.live)
+    return tag, lambda: context.made.body(kind, tag, lambda: state_document(layout, columns, plant))
 
 
 def _twin(graph: Graph, id: str) -> Node:
@@ -83,9 +96,14 @@ ENDPOINTS = [
         f"{PREFIX}/twins/{{id}}/state",
         twin_state,
         "The state of a twin's components now",
-        (Answer("The state, under a strong ETag", State), Answer("It has not changed", media=None, status=304)),
+        (
+            Answer("The state, under a strong ETag", State),
+            FOLLOWED,
+            Answer("It has not changed", media=None, status=304),
+        ),
         "twins",
-        problems=NODE_PROBLEMS,
+        PARAMETERS,
+        problems=(400, *NODE_PROBLEMS),
         reads=True,
         description="Keys are the sensors' names. A key without a reading, and a KPI without an engine, is absent.",
     ),

@@ -122,8 +122,9 @@ class Reference:
         model = self._models[name]
         if "properties" not in self._model(name):
             return self._kind(model)
-        alone = "text or " if model is not self._model(name) else ""
-        return f"{alone}[{name}](#{name.lower()})"
+        others = [choice for choice in model.get("anyOf", ()) if "properties" not in choice]
+        alone = [self._kind(choice) for choice in others if choice.get("pattern") != VARIABLE]
+        return " or ".join([*alone, f"[{name}](#{name.lower()})"])
 
 
 def _number(value: Any) -> bool:

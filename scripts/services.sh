@@ -15,6 +15,12 @@ openssl       openssl
 chromium      chromium
 gcc           gcc
 wrk           wrk
+rabbitmqctl   rabbitmq-server
+amqp-publish  amqp-tools
+coap-client-openssl libcoap3-bin
+mbpoll        mbpoll
+socat         socat
+mcs           mono-mcs
 "
 
 lacking() {

@@ -3,20 +3,19 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..twin.errors import MissingExtraError, SourceError
-from ..twin.times import format_time, now_ns
-from .bottling_line import BottlingLine
+from ..twin.times import format_time
 from .machine import Value
+from .wiring import MQTT, Moment, machines_of
 
 if TYPE_CHECKING:
     from aiomqtt import Client
 
-TICK_S = 0.25
 TELEMETRY_TICKS = 2
 PUBACK_S = 15.0
 _UNITS = {
@@ -82,56 +81,26 @@ def _encoded(document: dict[str, Any]) -> bytes:
 
 
 class Machines:
-    """Lets the line live, `speed` times as fast as the clock, and its machines tell of it over MQTT with QoS 1.
+    """Machines that tell of themselves over MQTT with QoS 1, and count what they said and what was confirmed."""
 
-    How often they speak does not depend on the speed. A broker that confirms slowly slows the line, it loses nothing.
-    """
-
-    def __init__(self, line: BottlingLine, broker: str, speed: float = 1.0) -> None:
-        self.line = line
+    def __init__(self, clients: "Mapping[str, Client]") -> None:
         self.tally = Tally()
-        self.speed = speed
-        self._broker = urlsplit(broker)
-        self._last = 0
+        self._clients = clients
 
-    async def run(self, until: asyncio.Event) -> None:
-        """Speaks until the event is set; everything said has then been confirmed. Raises SourceError."""
+    async def say(self, moment: Moment) -> None:
+        """Returns when the broker has confirmed everything. Raises SourceError."""
+        from aiomqtt import MqttError
+
+        stamp, telemetry = format_time(moment.time), moment.tick % TELEMETRY_TICKS == 0
         try:
-            from aiomqtt import MqttError
-        except ImportError:
-            raise MissingExtraError("the demo's machines", "demo") from None
-        try:
-            async with self._connected() as clients:
-                await self._speak(clients, until)
+            await asyncio.gather(
+                *(
+                    self._say(self._clients[machine], list(utterances(machine, values, stamp, telemetry)))
+                    for machine, values in moment.spoken(MQTT).items()
+                )
+            )
         except MqttError as error:
             raise SourceError(f"the machines lost their broker: {error}") from error
-
-    @contextlib.asynccontextmanager
-    async def _connected(self) -> "AsyncIterator[dict[str, Client]]":
-        from aiomqtt import Client
-
-        async with contextlib.AsyncExitStack() as stack:
-            clients = {}
-            for machine, _ in self.line.readings():
-                client = Client(self._broker.hostname or "", self._broker.port or 1883, identifier=f"machine-{machine}")
-                clients[machine] = await stack.enter_async_context(client)
-            yield clients
-
-    async def _speak(self, clients: "dict[str, Client]", until: asyncio.Event) -> None:
-        loop = asyncio.get_running_loop()
-        due, tick = loop.time(), 0
-        while not until.is_set():
-            self.line.advance((tick + 1) * TICK_S * self.speed - self.line.time)
-            stamp = self._stamp()
-            telemetry = tick % TELEMETRY_TICKS == 0
-            moment = list(self.line.readings())
-            await asyncio.gather(
-                *(self._say(clients[name], list(utterances(name, values, stamp, telemetry))) for name, values in moment)
-            )
-            tick += 1
-            due = max(due + TICK_S, loop.time() - TICK_S)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(until.wait(), max(0.0, due - loop.time()))
 
     async def _say(self, client: "Client", said: list[Utterance]) -> None:
         tally = self.tally
@@ -142,7 +111,21 @@ class Machines:
             tally.acknowledged_messages += 1
             tally.acknowledged_readings += utterance.readings
 
-    def _stamp(self) -> str:
-        # Milliseconds, never twice the same: two readings of one sensor with one time would count as one.
-        self._last = max(now_ns() // 1_000_000, self._last + 1)
-        return format_time(self._last * 1_000_000)
+
+@contextlib.asynccontextmanager
+async def mqtt_machines(broker: str) -> AsyncIterator[Machines]:
+    """The machines of the line that speak MQTT, each a client of the broker. Raises SourceError, MissingExtraError."""
+    try:
+        from aiomqtt import Client, MqttError
+    except ImportError:
+        raise MissingExtraError("the demo's machines", "demo") from None
+    address = urlsplit(broker)
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            clients = {}
+            for machine in machines_of(MQTT):
+                client = Client(address.hostname or "", address.port or 1883, identifier=f"machine-{machine}")
+                clients[machine] = await stack.enter_async_context(client)
+            yield Machines(clients)
+    except MqttError as error:
+        raise SourceError(f"the machines lost their broker: {error}") from error

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -51,9 +51,11 @@ class Store:
                 if message.refuse is not None:
                     message.refuse(StorageFullError("the disk is full"))
                 continue
-            self.messages.append(message)
+            parts = each_record(message)
+            self.messages += parts
             if self.acking:
-                self._ack(message)
+                for part in parts:
+                    self._ack(part)
 
     def ack_all(self) -> None:
         for message in self.messages:
@@ -63,6 +65,22 @@ class Store:
     def _ack(message: Message) -> None:
         if message.ack is not None:
             message.ack()
+
+
+def each_record(message: Message) -> list[Message]:
+    """A message for each record that it brings; the last one acknowledges them all."""
+    if message.records is None:
+        return [message]
+    parts = []
+    for number in range(len(message.records)):
+        part = message.records.message(message)
+        message.records.show(number, part)
+        parts.append(part)
+    if parts:
+        parts[-1].ack = message.ack
+    elif message.ack is not None:
+        message.ack()
+    return parts
 
 
 async def until(condition) -> None:
@@ -92,12 +110,80 @@ async def running(adapter: Adapter, store: Store, wait: bool = True) -> AsyncIte
         await stop(task)
 
 
-class AdapterContract:
-    """Derive, and give the fixtures `peer` (running) and `adapter` (for this peer, with short backoff)."""
+class ConnectionContract:
+    """The life of a connection, whatever comes over it.
+
+    Derive, and give the fixtures `peer` (running) and `adapter` (for this peer, with short backoff).
+    """
 
     @pytest.fixture
     def store(self) -> Store:
         return Store()
+
+    async def give(self, peer: Any, number: int) -> None:
+        """Has the peer say a number above 0."""
+        raise AssertionError("to be said by the contract")
+
+    def taken(self, store: Store) -> list[int]:
+        """The numbers that have come."""
+        raise AssertionError("to be said by the contract")
+
+    async def test_a_peer_that_starts_late_is_awaited(self, peer: Any, adapter: Adapter, store: Store) -> None:
+        peer.kill()
+        async with running(adapter, store, wait=False):
+            await until(lambda: adapter.status.state is SourceState.BACKOFF)
+            assert adapter.status.error
+            assert adapter.status.retry_at
+            peer.start()
+            await until(lambda: adapter.status.state is SourceState.RUNNING)
+            assert adapter.status.error is None
+            await self.give(peer, 1)
+            await until(lambda: self.taken(store) == [1])
+
+    async def test_a_peer_that_dies_is_found_again(self, peer: Any, adapter: Adapter, store: Store) -> None:
+        async with running(adapter, store):
+            await self.give(peer, 1)
+            await until(lambda: self.taken(store) == [1])
+            peer.kill()
+            await until(lambda: adapter.status.state is SourceState.BACKOFF)
+            peer.start()
+            await until(lambda: adapter.status.state is SourceState.RUNNING)
+            assert adapter.status.connects == 2
+            await self.give(peer, 2)
+            await until(lambda: 2 in self.taken(store))
+        assert self.taken(store) == [1, 2]
+
+    @pytest.mark.parametrize("what", ["idle", "blocked", "alone"])
+    async def test_it_stops_at_once(self, peer: Any, adapter: Adapter, store: Store, what: str) -> None:
+        if what == "alone":
+            peer.kill()
+        task = asyncio.create_task(adapter.run(store.deliver))
+        state = SourceState.BACKOFF if what == "alone" else SourceState.RUNNING
+        await until(lambda: adapter.status.state is state)
+        if what == "blocked":
+            store.door.clear()
+            await self.flood(peer)
+        began = time.monotonic()
+        await stop(task)
+        assert time.monotonic() - began < 2.0
+        assert adapter.status.state is SourceState.STOPPED
+
+    async def flood(self, peer: Any) -> None:
+        """More than is taken."""
+        raise AssertionError("to be said by the contract")
+
+
+class AdapterContract(ConnectionContract):
+    """What comes is sent in messages. Derive, and give the fixtures `peer` and `adapter`."""
+
+    async def give(self, peer: Peer, number: int) -> None:
+        await peer.send([b"%d" % number])
+
+    def taken(self, store: Store) -> list[int]:
+        return [int(payload) for payload in store.payloads]
+
+    async def flood(self, peer: Peer) -> None:
+        await peer.send([b"x" * 1000] * 5000)
 
     async def test_it_delivers_in_order(self, peer: Peer, adapter: Adapter, store: Store) -> None:
         sent = [f'{{"n": {i}}}'.encode() for i in range(500)]
@@ -109,31 +195,6 @@ class AdapterContract:
         assert store.payloads == sent
         assert {message.source for message in store.messages} == {adapter.name}
         assert adapter.status.state is SourceState.STOPPED
-
-    async def test_a_peer_that_starts_late_is_awaited(self, peer: Peer, adapter: Adapter, store: Store) -> None:
-        peer.kill()
-        async with running(adapter, store, wait=False):
-            await until(lambda: adapter.status.state is SourceState.BACKOFF)
-            assert adapter.status.error
-            assert adapter.status.retry_at
-            peer.start()
-            await until(lambda: adapter.status.state is SourceState.RUNNING)
-            assert adapter.status.error is None
-            await peer.send([b"1"])
-            await until(lambda: store.payloads == [b"1"])
-
-    async def test_a_peer_that_dies_is_found_again(self, peer: Peer, adapter: Adapter, store: Store) -> None:
-        async with running(adapter, store):
-            await peer.send([b"1"])
-            await until(lambda: store.payloads == [b"1"])
-            peer.kill()
-            await until(lambda: adapter.status.state is SourceState.BACKOFF)
-            peer.start()
-            await until(lambda: adapter.status.state is SourceState.RUNNING)
-            assert adapter.status.connects == 2
-            await peer.send([b"2"])
-            await until(lambda: b"2" in store.payloads)
-        assert store.payloads == [b"1", b"2"]
 
     async def test_payloads_are_not_its_business(self, peer: Peer, adapter: Adapter, store: Store) -> None:
         sent = [b"", b"{", b"\xff\xfe\x00", os.urandom(100_000), b"1"]
@@ -186,21 +247,6 @@ class AdapterContract:
             await until(lambda: len(store.messages) >= 3)
             await asyncio.sleep(0.2)
         assert store.payloads == [b"1", b"2", b"3"]
-
-    @pytest.mark.parametrize("what", ["idle", "blocked", "alone"])
-    async def test_it_stops_at_once(self, peer: Peer, adapter: Adapter, store: Store, what: str) -> None:
-        if what == "alone":
-            peer.kill()
-        task = asyncio.create_task(adapter.run(store.deliver))
-        state = SourceState.BACKOFF if what == "alone" else SourceState.RUNNING
-        await until(lambda: adapter.status.state is state)
-        if what == "blocked":
-            store.door.clear()
-            await peer.send([b"x" * 1000] * 5000)
-        began = time.monotonic()
-        await stop(task)
-        assert time.monotonic() - began < 2.0
-        assert adapter.status.state is SourceState.STOPPED
 
     most_buffered: int
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import random
 import socket
 import threading
@@ -20,6 +21,7 @@ from iotsense.rest.app import build_app
 from iotsense.rest.context import Context
 from iotsense.twin.apply_definition import apply_plan
 from iotsense.twin.batch import ReadingBatch
+from iotsense.twin.command import COMMAND, Command, CommandState, command_of
 from iotsense.twin.entry import EventDraft
 from iotsense.twin.errors import ConflictError, InvalidValueError
 from iotsense.twin.graph_edit import GraphEdit
@@ -96,14 +98,14 @@ def walk(directory: Path, moments: int) -> Iterator[Walk]:
 
 def make_past(twin: Twin, chance: random.Random) -> tuple[int, list[int]]:
     """Structure, readings in any order, corrections, anomalies that begin, end and are taken back, silence."""
-    project, findings = load_texts({"plant.yaml": PLANT})
+    project, findings = load_texts({"plant.yaml": PLANT.replace("unit: m/s}", "unit: m/s, writable: true}")})
     assert project is not None, findings
     apply_plan(plan(project, twin.graph), twin)
     twin.change(add_health_signals, "test")
     base = now_ns()
     stamps = [_stamp(twin)]
     for _ in range(40):
-        for what in chance.choices((_read, _read, _read, _breach, _restructure, _fall_silent, _install, _report), k=2):
+        for what in chance.choices(HAPPENINGS, k=2):
             what(twin, chance, base)
         stamps.append(_stamp(twin))
     return base, stamps
@@ -185,3 +187,23 @@ def _report(twin: Twin, chance: random.Random, base: int) -> None:
             twin.reports.retract(id)
         else:
             twin.reports.amend(id, chance.choice((Amendment(until=at), Amendment(time=at), Amendment(until=None))))
+
+
+def _command(twin: Twin, chance: random.Random, base: int) -> None:
+    """A command that is new, or is sent, or ends."""
+    signal = twin.graph.find_signal("line_1.conveyor.c_speed")
+    open_now = twin.open_events(COMMAND)
+    if not open_now:
+        at = base + chance.randrange(40) * S // 10
+        number = next(n for n in itertools.count() if not twin.as_of().told(f"command:c{n}"))
+        made = Command(f"c{number}", signal.index, signal.node, "line_1.conveyor.c_speed", 1.5, at, at + S)
+        twin.record([made.draft()])
+        return
+    known, at = command_of(open_now[0]), base + chance.randrange(40) * S // 10
+    if known.sent is None:
+        twin.record([known.became(CommandState.SENT, at, sent=max(at, known.requested)).draft()])
+    else:
+        twin.record([known.became(CommandState.CONFIRMED, max(at, known.sent)).draft()])
+
+
+HAPPENINGS = (_read, _read, _read, _breach, _restructure, _fall_silent, _install, _report, _command)

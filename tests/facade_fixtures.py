@@ -5,7 +5,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,14 @@ from starlette.routing import BaseRoute
 
 from iotsense.analytics.health import add_health_signals
 from iotsense.graphql.app import graphql_routes
+from iotsense.graphql.options import DEFAULTS, Options
 from iotsense.ingest.source_state import SourceStatus
+from iotsense.twin.access import LOCAL, Principal
 from iotsense.twin.batch import ReadingBatch
 from iotsense.twin.entry import EventDraft
 from iotsense.twin.graph_edit import GraphEdit
 from iotsense.twin.model import DataType, Level
+from iotsense.twin.narrow_twin import narrow_twin
 from iotsense.twin.replay import Players
 from iotsense.twin.times import now_ns
 from iotsense.twin.twin import Twin
@@ -47,6 +50,15 @@ class Context:
     started: int = field(default_factory=now_ns)
     sources: Callable[[], Mapping[str, SourceStatus]] = lambda: {"mqtt": running_source()}
     players: Players = field(default_factory=Players)
+    audit: None = None
+
+    async def proven_by(self, authorization: str, address: str) -> Principal:
+        """There is no key."""
+        return LOCAL
+
+    def seen_by(self, principal: Principal) -> "Context":
+        """As a principal may see it."""
+        return self if principal.under is None else replace(self, twin=narrow_twin(self.twin, principal.under))
 
 
 def build(edit: GraphEdit) -> None:
@@ -153,9 +165,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(context: Context, *routes: BaseRoute, port: int = 0) -> Iterator[Server]:
+def serving(context: Context, *routes: BaseRoute, port: int = 0, options: Options = DEFAULTS) -> Iterator[Server]:
     """GraphQL (and more routes) over the context, while it lasts."""
-    server = Server([*graphql_routes(context), *routes], port)
+    server = Server([*graphql_routes(context, options), *routes], port)
     server.start()
     try:
         yield server

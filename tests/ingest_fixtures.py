@@ -9,7 +9,6 @@ from typing import Any
 from iotsense.ingest.ingest_config import IngestConfig
 from iotsense.ingest.message import Message, Receipt
 from iotsense.ingest.pipeline import Pipeline
-from iotsense.ingest.telemetry import decode_documents
 from iotsense.twin.define_project import Project
 from iotsense.twin.graph_edit import GraphEdit
 from iotsense.twin.plan import plan
@@ -83,7 +82,7 @@ def twin_of(pipeline: Pipeline) -> Twin:
 async def send(pipeline: Pipeline, *documents: dict[str, Any], **fields: Any) -> Receipt:
     """Telemetry over HTTP."""
     payload = json.dumps(list(documents)).encode()
-    return await pipeline.submit(Message("http", documents=decode_documents(payload), **fields))
+    return await pipeline.submit(Message("http", telemetry=payload, **fields))
 
 
 async def publish(pipeline: Pipeline, topic: str, payload: Any, **fields: Any) -> Receipt:

@@ -5,9 +5,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from iotsense.twin.command import COMMAND
 from iotsense.twin.entry import Entry, EntryKind, Position, pack
 from iotsense.twin.model import Event
 from iotsense.twin.segment import Row, Segment
+from iotsense.twin.times import parse_time
 from iotsense.twin.twin import Twin
 
 END = 1 << 62
@@ -53,5 +55,8 @@ def _nothing(entry: Entry) -> Entry:
 
 
 def _not_ended(event: Event, time: int) -> Event:
-    late = event.until is not None and event.until > time
-    return msgspec.structs.replace(event, until=None) if late else event
+    if event.until is not None and event.until > time:
+        event = msgspec.structs.replace(event, until=None)
+    if event.kind == COMMAND and "sent" in event.data and parse_time(event.data["sent"]) > time:
+        event = msgspec.structs.replace(event, data={k: v for k, v in event.data.items() if k != "sent"})
+    return event

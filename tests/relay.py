@@ -8,10 +8,11 @@ from typing import Self
 
 
 class Relay:
-    """Passes bytes on to a port of this machine, each block after `delay` [s]."""
+    """Passes bytes on to a port of this machine, each block after `delay` [s]; `down`: lets nobody connect."""
 
     def __init__(self, target: int) -> None:
         self.delay = 0.0
+        self.down = False
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -39,6 +40,9 @@ class Relay:
         with suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
+                if self.down:
+                    near.close()
+                    continue
                 far = socket.create_connection(("127.0.0.1", self._target))
                 self._sockets += [near, far]
                 for source, sink in ((near, far), (far, near)):

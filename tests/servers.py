@@ -19,6 +19,14 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "postgresql": ("postgres",),
     "influxdb": ("influxd-v2.7.11",),  # Debian's is 1.6, so this one bears its version in its name
     "neo4j": ("java",),  # and the jars that scripts/service-neo4j.sh fetches
+    "kafka": ("java",),  # and those of scripts/service-kafka.sh
+    "node": ("node",),  # and the packages that scripts/service-node.sh fetches
+    "rabbitmq": ("rabbitmq-server",),
+    "amqp-tools": ("amqp-publish",),
+    "libcoap": ("coap-client-openssl",),
+    "mbpoll": ("mbpoll",),
+    "socat": ("socat",),
+    "mono": ("mcs",),  # and mono, which comes with it
     "tmpfs": ("mount",),  # a small file system of its own, for a full disk; only root may mount one
 }
 
@@ -45,11 +53,19 @@ def find(name: str) -> Path | None:
     found = next((Path(path) for path in paths if path), None)
     if name == "gcc" and found and not _compiles(found):
         return None
-    if name == "neo4j" and found:
-        return max(CACHE.glob("neo4j/*/lib"), default=None)
+    if name in ("neo4j", "kafka") and found:
+        return max(CACHE.glob(f"{name}/*/lib"), default=None)
+    if name == "node" and found and node_modules() is None:
+        return None
     if name == "tmpfs" and found and not _mounts(found):
         return None
     return found
+
+
+def node_modules() -> Path | None:
+    """Where the packages are that programs in tests/peers may require (NODE_PATH), the newest set."""
+    found = CACHE.glob("node/*/node_modules")
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def program(name: str) -> str:

@@ -61,9 +61,9 @@ def document(device: str, name: str, value: Any, time: str | None = None) -> dic
 
 
 @asynccontextmanager
-async def service(data: Path, *definitions: Path) -> AsyncIterator[Service]:
-    """A service in this event loop, on a port of its own."""
-    running = Service(Settings(data=data, definitions=definitions, listen=Listen("127.0.0.1", 0)))
+async def service(data: Path, *definitions: Path, **settings: Any) -> AsyncIterator[Service]:
+    """A service in this event loop, on a port of its own, with further settings."""
+    running = Service(Settings(data=data, definitions=definitions, listen=Listen("127.0.0.1", 0), **settings))
     await running.start()
     try:
         yield running

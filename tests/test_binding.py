@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from ingest_fixtures import T_NS, measured, mqtt, project, publish, reasons, running, send, twin_of, value
 
-from iotsense.ingest.message import Message, Sample
+from iotsense.ingest.message import Message
+from iotsense.ingest.sample import Sample
 from iotsense.twin.plan import plan
 
 NONE = {"unbound": "dead_letter", "protocols": []}

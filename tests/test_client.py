@@ -142,6 +142,26 @@ def test_one_bad_document_does_not_cost_the_others_their_place() -> None:
         iot.close()
 
 
+def test_of_a_batch_those_that_were_refused_are_told_and_the_others_are_done() -> None:
+    def answer(sent: Sent) -> Answer:
+        wrong = [i for i, value in enumerate(values(sent.documents)) if value in (3, 4)]
+        if len(sent.documents) == len(wrong):
+            return refusal(InvalidValueError("unlucky", "$.measurements[0].value"))
+        refused = [{"index": i, "field": f"$[{i}].measurements[0].value", "detail": "unlucky"} for i in wrong]
+        return 202, RECEIPT | {"refused": refused}, {}
+
+    with scripted(answer) as server:
+        iot = IoTSense(url=server.url)
+        iot.telemetry.send([document(i) for i in range(20)])
+        with pytest.raises(InvalidValueError, match="unlucky"):
+            iot.flush()
+        assert sum(3 in values(sent.documents) for sent in server.requests) == 1
+        with pytest.raises(InvalidValueError, match="unlucky"):
+            iot.telemetry.send([document(i) for i in range(2, 5)], wait=True)
+        iot.flush()
+        iot.close()
+
+
 def test_a_refusal_that_names_no_document_is_searched_for() -> None:
     def answer(sent: Sent) -> Answer:
         return refusal(InvalidValueError("no")) if 5 in values(sent.documents) else ok(sent)

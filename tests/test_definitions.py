@@ -152,9 +152,14 @@ def test_the_mqtt_version_may_be_a_number(version: str) -> None:
         "nodes: [{id: 'ns=2;s=A', deadband: 0.5, unit: bar}]",
         "name: modbus, transport: rtu, serial_port: /dev/ttyUSB0, parity: even, unit_id: 3, "
         "registers: [{address: 4, type: int16, name: x, scale: 0.1, table: input, word_order: little}]",
-        "name: amqp, url: amqps://h, queues: [{queue: q, routing_key: '#'}], password: '${P}'",
+        "name: modbus, host: h, port: 802, tls: {}, addressing: modicon, device: pump_1, word_order: little, "
+        "registers: [{address: 40001, type: float32, name: x}, {address: '300007', type: string, count: 8, name: y}], "
+        "forbidden: [{first: 100, last: 120}]",
+        "name: amqp, url: amqps://h, queues: [{queue: q, routing_key: '#'}], username: u, password: '${P}'",
         "name: coap, endpoint: coap://h, resources: [{path: /t, observe: false, interval: 10s}]",
         "name: bacnet, devices: [{device_id: 12, objects: [{object: 'analog-input,1', name: t}]}]",
+        "name: bacnet, address: 10.0.0.5/24, bbmd: '10.1.0.2:47808', priority: 8, devices: [{device_id: "
+        "1, address: 10.1.0.9, device: a, objects: [{object: 'analog-value:1', name: t, interval: 5s, priority: 10}]}]",
         "name: kafka, bootstrap_servers: [a:9092, b:9092], topics: [{topic: t}], security_protocol: SASL_SSL, "
         "sasl_mechanism: PLAIN, username: u, password: '${env.P}'",
         "name: http, endpoints: [{url: 'https://h/x', interval: 5s, headers: {Authorization: 'Bearer ${T}'}}]",
@@ -177,13 +182,17 @@ def test_secret_fields_are_those_whose_variables_are_not_filled_in() -> None:
             if SecretMark.__name__ in text:
                 marked.add(name)
 
+    import iotsense.twin.define_bacnet as bacnet
     import iotsense.twin.define_config as config
+    import iotsense.twin.define_modbus as modbus
     import iotsense.twin.define_mqtt as mqtt
+    import iotsense.twin.define_opcua as opcua
     import iotsense.twin.define_payload as payload
     import iotsense.twin.define_protocols as protocols
+    import iotsense.twin.define_publishing as publishing
     from iotsense.twin.define_types import Model
 
-    for module in (config, mqtt, payload, protocols):
+    for module in (bacnet, config, modbus, mqtt, opcua, payload, protocols, publishing):
         for found in vars(module).values():
             if isinstance(found, type) and issubclass(found, Model):
                 visit(found)

@@ -15,6 +15,14 @@ from pathlib import Path
 from iotsense.twin.twin import Twin
 
 LISTEN = "127.0.0.1:0"
+PROTOCOLS = ("MQTT", "OPC UA", "Modbus", "BACnet")
+
+
+# One or two of what each protocol tells.
+BY_OTHERS = (
+    "filler.state", "palletiser.joint_positions.value[3]", "palletiser.gripper_closed", "conveyor_2.motor_temperature",
+    "conveyor_3.bottles", "filler.tank_level",
+)  # fmt: skip
 
 
 def command(*options: str) -> list[str]:
@@ -49,8 +57,12 @@ def test_it_ends_by_itself_and_has_lost_nothing(tmp_path: Path) -> None:
         command("--for", "8s", "--speed", "10", "--seed", "5", "--data", str(data)), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    sent = number(done.stdout, "readings sent")
-    assert sent > 500
+    sent = number(done.stdout, "readings sent or read")
+    assert sent > 1000
+    for name in PROTOCOLS:
+        told, acknowledged, stored, lost = map(int, re.findall(rf"{name} +(\d+) +(\d+) +(\d+) +(\d+)", done.stdout)[0])
+        assert told == acknowledged == stored > 20
+        assert lost == 0
     assert number(done.stdout, "readings acknowledged") == sent
     assert number(done.stdout, "readings stored") == sent
     assert number(done.stdout, "readings lost") == 0
@@ -65,6 +77,11 @@ def test_it_ends_by_itself_and_has_lost_nothing(tmp_path: Path) -> None:
         assert glue is not None
         assert 140 < glue.value < 180  # celsius, although it was sent in fahrenheit
         assert twin.dead_letters() == []
+        shown = {id: twin.state.read(twin.graph.find_signal(id).index) for id in BY_OTHERS}
+        assert all(reading is not None and reading.quality >= 192 for reading in shown.values())
+        state = twin.graph.find_signal("filler.state").index
+        # OPC UA tells its number, and the texts; the filler suspends itself while the capper is repaired.
+        assert twin.label(state, shown["filler.state"].value) in ("Execute", "Suspending", "Suspended", "Unsuspending")
 
 
 def test_its_addresses_answer_and_ctrl_c_ends_it_with_the_account() -> None:

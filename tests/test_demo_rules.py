@@ -6,7 +6,7 @@ import yaml
 from rich.console import Console
 
 from iotsense.analytics.monitor import Monitor
-from iotsense.demo_table import account, anomaly_line, plant_view
+from iotsense.demo_table import Heard, account, anomaly_line, plant_view
 from iotsense.sim.bottling_line import REPAIR_AT, REPAIR_TIME, WEAR_CYCLE, WEAR_ONSET, BottlingLine
 from iotsense.sim.machine import Value
 from iotsense.sim.machines import Tally
@@ -122,6 +122,8 @@ def test_an_anomaly_is_told_in_one_line_and_the_account_names_what_is_lost(tmp_p
         assert "> 4.5" in first
     console = Console(width=80)
     with console.capture() as capture:
-        console.print(account(Tally(10, 100, 10, 100), stored=98, anomalies=1, cleared=1))
+        heard = [Heard("MQTT", 100, 100, 98), Heard("Modbus", 50, 50, 50)]
+        console.print(account(heard, Tally(10, 100, 10, 100), anomalies=1, cleared=1))
     assert "readings lost" in capture.get()
     assert " 2 " in capture.get()
+    assert "Modbus" in capture.get()

@@ -9,8 +9,9 @@ import pytest
 from ingest_fixtures import T_NS, measured, mqtt, publish, reasons, running, send, twin_of, value
 
 from iotsense.ingest.discovery import Budget
-from iotsense.ingest.message import Message, Sample
+from iotsense.ingest.message import Message
 from iotsense.ingest.pipeline import Pipeline
+from iotsense.ingest.sample import Sample
 from iotsense.twin.model import Level, Origin
 
 SPECIFIED: dict[str, Any] = {
@@ -205,3 +206,21 @@ def test_the_ration() -> None:
     clock[0] = 10_000.0
     assert budget.left() == 60
     assert Budget(0, lambda: clock[0]).left() == 0
+    assert Budget(None).left() > 10**9
+
+
+async def test_a_revision_that_slips_in_between_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path) as pipeline:
+        twin, late = twin_of(pipeline), twin_of(pipeline).change_async
+
+        async def after_another(build: Callable[..., Any], author: str) -> Any:
+            line = twin.graph.find("production_line_1")
+            twin.change(lambda edit: edit.add_node(id="area_9", level=Level.AREA), "somebody else")
+            assert twin.graph.find("production_line_1") == line
+            return await late(build, author)
+
+        monkeypatch.setattr(twin, "change_async", after_another)
+        receipt = await send(pipeline, measured("new_1", "speed", 1.0), measured("new_2", "speed", 2.0))
+        assert (receipt.accepted, receipt.dead_lettered) == (2, 0)
+        assert value(pipeline, "unassigned.new_2.speed") == 2.0
+        assert "area_9" in twin.graph

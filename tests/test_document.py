@@ -144,3 +144,8 @@ def test_aliases_cannot_multiply_without_bound(monkeypatch: pytest.MonkeyPatch) 
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [" + ", ".join([f"*a{n - 1}"] * 10) + "]" for n in range(1, 9)]
     assert any("more than 1000 values" in each for each in mistakes("\n".join(lines)))
+    monkeypatch.setattr("iotsense.twin.document.MAX_VALUES", 1_000_000)
+    monkeypatch.setattr("iotsense.twin.document.MAX_REPEATED", 500)
+    assert sum("more than 500 values that aliases repeat" in each for each in mistakes("\n".join(lines))) == 1
+    plain = "a:\n" + "".join(f"  k{n}: [1, 2]\n" for n in range(1000))
+    assert mistakes(plain) == mistakes("---\n".join([plain] * 3)) == []

@@ -77,13 +77,16 @@ REST: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
     "stays": [({}, {}), ({}, {"node": CONVEYOR}), ({}, {"serial_number": "A1"})],
     "asset_history": [({}, {"serial_number": "A1", "signal": "speed", "from": "$start", "to": "$end"})],
     "rows": [({}, {})],
+    "desired": [({"id": SPEED}, {})],
+    "list_commands": [({}, {}), ({}, {"signal": SPEED, "state": "confirmed"})],
+    "get_command": [({"id": "c0"}, {})],
 }
 NO_READS = {
     "scenarios", "scenario", "replay", "revisions",
     "revision_diff", "export_file", "export_job", "import_errors", "import_job", "dead_letters",
-    "backup_file", "backup_job", "stores", "drift",
-    "health", "livez", "readyz", "metrics", "sources", "problem_page", "openapi_document",
-    "storage",
+    "backup_file", "backup_job", "stores", "drift", "publishing",
+    "health", "livez", "readyz", "metrics", "sources", "source", "problem_page", "openapi_document", "ping",
+    "storage", "reporting", "keys", "session", "audit", "audit_export",
 }  # fmt: skip
 AGES = ("installed_s", "in_service_s", "installedS", "inServiceS")  # which go on until now
 SERVICE_MEMBERS = ("last", "notices", "last_seq", "at", *AGES)
@@ -116,7 +119,17 @@ def test_rest(plant: Walk, operation: str) -> None:
 
 # GraphQL: each field of each type that can be reached from a root that reads, by its shortest way
 
-NO_PLANT_FIELDS = {"revisions", "structureDiff", "sources", "service", "scenarios", "storage"}
+NO_PLANT_FIELDS = {
+    "revisions",
+    "structureDiff",
+    "sources",
+    "service",
+    "scenarios",
+    "storage",
+    "publishing",
+    "reporting",
+    "explain",
+}
 ARGUMENTS = {
     "Query.twin": 'id: "line_1"',
     "Query.node": f'id: "{CONVEYOR}"',
@@ -129,9 +142,11 @@ ARGUMENTS = {
     "Query.impact": f'node: "{CONVEYOR}"',
     "Query.asset": 'serialNumber: "A1"',
     "Query.event": 'id: "R-1"',
+    "Query.command": 'id: "c0"',
     "Asset.history": 'signal: "speed", from: $start, to: $end',
     "Node.signal": 'name: "speed"',
     "Node.rollup": 'signal: "speed", aggregate: MAX',
+    "Node.summary": 'signal: "speed"',
     "Signal.history": "from: $start, to: $end, points: 9",
 }
 
@@ -233,9 +248,13 @@ SDK: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "assets.all": [((), {})],
     "assets.stays": [((), {"node": CONVEYOR})],
     "assets.history": [(("A1", "speed"), {"start": "$start", "end": "$end"})],
+    "commands.get": [(("c0",), {})],
+    "commands.all": [((), {}), ((), {"signal": SPEED, "limit": 2})],
+    "commands.desired": [((SPEED,), {})],
 }
 SCENARIO_CALLS = {f"scenarios.{call}" for call in ("all", "get", "fork", "override", "replay", "remove")}
 REPORTING = {f"reports.{call}" for call in ("report", "end", "amend", "retract", "load")}
+COMMANDING = {"commands.set", "commands.wait", "commands.cancel"}
 INSTALLING = {"assets.install", "assets.remove"}
 NO_READ_CALLS = (
     {"close", "aclose", "flush", "health", "bulk_export", "bulk_import", "backup", "replay"}
@@ -243,6 +262,7 @@ NO_READ_CALLS = (
     | SCENARIO_CALLS
     | REPORTING
     | INSTALLING
+    | COMMANDING
 )
 
 
@@ -332,15 +352,19 @@ VERBS: dict[str, list[list[str]]] = {
     "assets list": [["--json"]],
     "assets stays": [["--node", CONVEYOR]],
     "assets history": [["A1", "speed", "--from", "$start", "--to", "$end"]],
+    "commands list": [["--json"], ["--signal", SPEED, "--limit", "2"]],
+    "commands show": [["c0"]],
 }
 NO_READ_VERBS = {
-    "version", "run", "demo", "init", "validate", "plan", "apply", "schema", "load", "status", "sources",
+    "version", "run", "demo", "init", "validate", "plan", "apply", "schema", "load", "status", "sources", "explain",
     "dead-letters list", "dead-letters replay", "dead-letters purge", "bulk export", "bulk import", "backup", "restore",
     "stores", "repair", "report end", "report amend", "report retract", "report load", "report event",
     *(f"report {kind.replace('_', '-')}" for kind in KINDS), "assets install", "assets remove",
     "scenario list", "scenario show", "scenario fork", "scenario set", "scenario remove", "replay", "log", "diff",
-    "migrate", "downgrade",
-    "storage",
+    "migrate", "downgrade", *(f"discover {each}" for each in ("opcua", "modbus", "bacnet", "mqtt", "sparkplug")),
+    "storage", "set", "commands cancel", "publishing", "trust list", "trust add", "trust reject",
+    *(f"keys {each}" for each in ("create", "list", "rotate", "revoke")),
+    *(f"audit {each}" for each in ("list", "export", "verify")),
 }  # fmt: skip
 
 

@@ -249,7 +249,7 @@ def test_an_operation_has_limits(server: Server, twin: Twin) -> None:
     for text, word in ((deep, "depth"), (wide, "aliases"), (long, "tokens")):
         (error,) = server.ask_whole(text)["errors"]
         assert word in error["message"].lower()
-    for text in ("{ nodes(first: 501) { totalCount } }", "{ events(first: 5000) { seq } }"):
+    for text in ("{ nodes(first: 1001) { totalCount } }", "{ events(first: 5000) { seq } }"):
         assert server.ask_whole(text)["errors"][0]["extensions"]["code"] == "INVALID_VALUE"
 
 

@@ -57,3 +57,6 @@ def test_limits() -> None:
     config = IngestConfig.of(Project.model_validate({"sensor_ingestion": ingestion}))
     assert (config.unbound, config.discovery_limit, config.max_ahead) == ("dead_letter", 7, 300.0)
     assert IngestConfig.of(Project()) == IngestConfig()
+    for word in ("off", "none", "unlimited"):
+        project = Project.model_validate({"sensor_ingestion": {"discovery_limit": word}})
+        assert IngestConfig.of(project).discovery_limit is None

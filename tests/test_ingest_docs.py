@@ -9,7 +9,6 @@ import yaml
 from ingest_fixtures import publish, running, value
 
 from iotsense.ingest.message import Message
-from iotsense.ingest.telemetry import decode_documents
 from iotsense.twin.define_project import Project
 
 PAGE = (Path(__file__).parent.parent / "docs" / "ingest.md").read_text(encoding="utf-8")
@@ -32,7 +31,7 @@ def test_the_yaml_is_valid(text: str) -> None:
 async def test_the_document_is_taken(tmp_path: Path) -> None:
     async with running(tmp_path) as pipeline:
         (text,) = blocks("json")
-        receipt = await pipeline.submit(Message("http", documents=decode_documents(text.encode())))
+        receipt = await pipeline.submit(Message("http", telemetry=text.encode()))
         assert (receipt.accepted, receipt.dead_lettered) == (2, 0)
 
 

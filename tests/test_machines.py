@@ -14,7 +14,9 @@ from aiomqtt import Client, Message
 
 from iotsense.sim.bottling_line import BottlingLine
 from iotsense.sim.broker import mqtt_broker
-from iotsense.sim.machines import Machines, utterances
+from iotsense.sim.machines import mqtt_machines, utterances
+from iotsense.sim.performance import Performance
+from iotsense.sim.wiring import MQTT, machines_of
 from iotsense.twin.errors import MissingExtraError, SourceError
 from iotsense.twin.times import parse_time
 
@@ -53,20 +55,21 @@ def readings_in(message: Message) -> int:
 
 async def test_what_is_counted_as_sent_is_what_arrives() -> None:
     async with mqtt_broker() as address, listening(address) as heard:
-        machines = Machines(BottlingLine(1), address, speed=10.0)
-        enough = asyncio.Event()
-        running = asyncio.create_task(machines.run(enough))
-        await asyncio.sleep(1.2)
-        enough.set()
-        await running
+        performance, enough = Performance(BottlingLine(1), speed=10.0), asyncio.Event()
+        async with mqtt_machines(address) as machines:
+            performance.speakers = [machines]
+            running = asyncio.create_task(performance.run(enough))
+            await asyncio.sleep(1.2)
+            enough.set()
+            await running
         tally = machines.tally
         while len(heard) < tally.messages:  # noqa: ASYNC110 - the listener has no event
             await asyncio.sleep(0.01)
     assert tally.messages == tally.acknowledged_messages == len(heard)
     assert tally.readings == tally.acknowledged_readings == sum(readings_in(message) for message in heard)
-    assert {str(message.topic).split("/")[1] for message in heard} == {name for name, _ in machines.line.readings()}
+    assert {str(message.topic).split("/")[1] for message in heard} == set(machines_of(MQTT)) == {"capper", "labeller"}
     # Ten times as fast: more than a second of the clock is more than ten of the line's.
-    assert machines.line.time > 10.0
+    assert performance.line.time > 10.0
     stamps = [parse_time(content(m)["ts"]) for m in heard if str(m.topic) == "bottling/capper/vibration"]
     assert len(set(stamps)) == len(stamps)
 
@@ -98,9 +101,9 @@ async def test_without_a_broker_the_machines_say_so() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    machines = Machines(BottlingLine(1), f"mqtt://127.0.0.1:{port}")
     with pytest.raises(SourceError, match="lost their broker"):
-        await machines.run(asyncio.Event())
+        async with mqtt_machines(f"mqtt://127.0.0.1:{port}"):
+            pass
 
 
 async def test_a_port_that_is_taken_is_told() -> None:

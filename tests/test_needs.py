@@ -11,20 +11,21 @@ import pytest
 TESTS = Path(__file__).parent
 
 
-def run(folder: Path, body: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, body: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     for file in (TESTS / "conftest.py", TESTS / "servers.py", *TESTS.glob("*_fixtures.py")):
         shutil.copy(file, folder)
     (folder / "test_it.py").write_text(f"import pytest\n{body}")
     env = {key: value for key, value in os.environ.items() if key != "CI"} | {"PYTHONPATH": str(folder)} | environment
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "ignore", str(folder)]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "ignore", *options, str(folder)]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
 
 
 NEEDY = '@pytest.mark.needs("mosquitto-clients")\ndef test_one(): pass\ndef test_two(): pass\n'
 
 
-def test_a_missing_server_is_said_loudly(tmp_path: Path) -> None:
-    result = run(tmp_path, NEEDY, PATH="/nowhere")
+@pytest.mark.parametrize("options", [(), ("--numprocesses", "2", "--dist", "loadfile")], ids=["one process", "two"])
+def test_a_missing_server_is_said_loudly(tmp_path: Path, options: tuple[str, ...]) -> None:
+    result = run(tmp_path, NEEDY, *options, PATH="/nowhere")
     assert result.returncode == 0
     assert "1 passed, 1 skipped" in result.stdout
     assert "NOT TESTED: SERVERS ARE MISSING" in result.stdout

@@ -32,7 +32,7 @@ def test_telemetry_is_told_with_its_receipt_and_its_problems() -> None:
     assert {"202", "400", "413", "415", "429", "503", "507"} <= set(post["responses"])
     assert [parameter["name"] for parameter in post["parameters"]] == ["Idempotency-Key"]
     assert "application/problem+json" in post["responses"]["507"]["content"]
-    receipt = DOCUMENT["components"]["schemas"]["Receipt"]["properties"]
+    receipt = DOCUMENT["components"]["schemas"]["TelemetryReceipt"]["properties"]
     assert {"accepted", "dead_lettered", "duplicate"} <= set(receipt)
 
 

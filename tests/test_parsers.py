@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from iotsense.ingest.message import Sample
 from iotsense.ingest.parsers import Failures, compile_schema, parse_telemetry
+from iotsense.ingest.sample import Sample
 from iotsense.ingest.stamps import clock
 from iotsense.twin.define_payload import PayloadSchema
 from iotsense.twin.errors import InvalidValueError

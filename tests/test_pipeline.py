@@ -8,11 +8,18 @@ import msgspec
 import pytest
 from ingest_fixtures import OPTIONS, T, measured, mqtt, publish, reasons, running, send, twin_of, value
 
-from iotsense.ingest.message import Message, Order, Sample
+from iotsense.ingest.message import Message, Order, Receipt
 from iotsense.ingest.pipeline import Pipeline
+from iotsense.ingest.sample import Sample
 from iotsense.ingest.source_state import SourceCounters, SourceState, SourceStatus
-from iotsense.ingest.telemetry import Measurement, TelemetryDocument
-from iotsense.twin.errors import IoTSenseError, OverloadedError, StorageFullError, StorageReadOnlyError
+from iotsense.ingest.telemetry import Measurement, TelemetryDocument, encode_documents
+from iotsense.twin.errors import (
+    InvalidValueError,
+    IoTSenseError,
+    OverloadedError,
+    StorageFullError,
+    StorageReadOnlyError,
+)
 from iotsense.twin.segment import Segment
 from iotsense.twin.times import now_ns
 from iotsense.twin.twin import Twin
@@ -22,7 +29,7 @@ SPEED = "production_line_1.conveyor_1.conv1_speed"
 
 def speed(number: float, **fields: Any) -> Message:
     document = TelemetryDocument("conveyor_1", T, [Measurement("speed", number)])
-    return Message("mqtt", documents=[document], **fields)
+    return Message("mqtt", telemetry=encode_documents([document]), **fields)
 
 
 class Disk:
@@ -203,11 +210,24 @@ async def test_a_message_seen_before_is_a_duplicate(tmp_path: Path) -> None:
 
 async def test_a_message_of_dead_letters_only_is_remembered_too(tmp_path: Path) -> None:
     async with running(tmp_path, sensor_ingestion={"unbound": "dead_letter"}) as pipeline:
-        document = [TelemetryDocument("nobody", T, [Measurement("x", 1)])]
+        document = encode_documents([TelemetryDocument("nobody", T, [Measurement("x", 1)])])
         for duplicate in (False, True):
-            receipt = await pipeline.submit(Message("http", documents=document, identity="d"))
+            receipt = await pipeline.submit(Message("http", telemetry=document, identity="d"))
             assert (receipt.duplicate, receipt.dead_lettered) == (duplicate, 0 if duplicate else 1)
         assert len(reasons(pipeline)) == 1
+
+
+async def test_what_is_no_telemetry_is_refused_by_itself_and_may_come_again_mended(tmp_path: Path) -> None:
+    async with running(tmp_path) as pipeline:
+        bad, good = Message("http", telemetry=b'[{"device_id": 5}]', identity="k"), speed(1.0)
+        refused, receipt = await asyncio.gather(pipeline.submit(bad), pipeline.submit(good), return_exceptions=True)
+        assert isinstance(refused, InvalidValueError) and refused.field == "[0].device_id"
+        assert isinstance(receipt, Receipt) and receipt.accepted == 1
+        mended = Message("http", telemetry=good.telemetry, identity="k")
+        assert not (await pipeline.submit(mended)).duplicate
+        counters = pipeline.counters["http"]
+        assert (counters.received, counters.accepted, counters.refused, counters.stored) == (2, 1, 1, 1)
+        assert counters.adds_up and not counters.waiting and not reasons(pipeline)
 
 
 async def test_a_source_whose_clock_is_ahead(tmp_path: Path) -> None:
@@ -218,7 +238,7 @@ async def test_a_source_whose_clock_is_ahead(tmp_path: Path) -> None:
             document = TelemetryDocument("conveyor_1", moment, [Measurement("conv1_motor_temp", 1.0)])
             for message in (
                 Message("s", samples=(Sample("speed", 1.0, moment),), received=now),
-                Message("s", documents=[document], received=now),
+                Message("s", telemetry=encode_documents([document]), received=now),
             ):
                 assert (await pipeline.submit(message)).accepted == 1
             for name in ("conv1_speed", "conv1_motor_temp"):

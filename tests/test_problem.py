@@ -39,7 +39,10 @@ def classes() -> set[type[IoTSenseError]]:
 
 
 def test_every_error_has_a_problem_of_its_own() -> None:
-    assert sorted(kind.__name__ for kind in classes() - set(problem.PROBLEMS)) == []
+    # How a protocol failed is that protocol's business; a client is told that the source cannot be used, and why.
+    of_protocols = {kind for kind in classes() if issubclass(kind, SourceError) and ".ingest." in kind.__module__}
+    assert sorted(kind.__name__ for kind in classes() - of_protocols - set(problem.PROBLEMS)) == []
+    assert {problem.problem_of(kind("why")) for kind in of_protocols} <= {problem.PROBLEMS[SourceError]}
 
 
 def test_types_are_stable_and_differ() -> None:

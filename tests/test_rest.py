@@ -1,8 +1,9 @@
 """REST over a real service: telemetry, twins, nodes, history, events, definitions, dead letters, metrics."""
 
 import asyncio
+import gzip
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 import pytest_asyncio
 from service_fixtures import API, PLANT, client, document, service, write_plant
 
+from iotsense.rest.answer import Made
+from iotsense.rest.app import build_app
 from iotsense.service import Service
 from iotsense.twin.batch import ReadingBatch
 from iotsense.twin.graph_edit import GraphEdit
@@ -105,11 +108,8 @@ async def test_an_answer_means_durable(running: Service, http: httpx.AsyncClient
     ("body", "field"),
     [
         ('{"device_id": 5, "measurements": []}', "$.device_id"),
-        (
-            '[{"measurements":[{"name":"a","value":1}]},{"measurements":[{"name":"a","value":{}}]}]',
-            "$[1].measurements[0].value",
-        ),
-        ('[{"device_id": "x"}, {"device_id": "x", "measurements": [{"name": "a", "value": 1}]}]', "$[0].measurements"),
+        ('[{"measurements":[{"name":"a","value":{}}]},{"measurements":[]}]', "$[0].measurements[0].value"),
+        ('[{"device_id": "x"}]', "$[0].measurements"),
         ('{"device_id": "x", "measurements": [', None),
         ("", None),
         ('"text"', None),
@@ -143,15 +143,76 @@ async def test_a_body_that_is_too_large_is_refused_unread(running: Service, http
     assert "1000 bytes" in answer.json()["detail"]
 
 
+async def test_graphql_and_queries_of_influxdb_are_bounded_as_well(running: Service) -> None:
+    running.context.max_body = 1000
+    app = httpx.ASGITransport(build_app(running.context))
+    async with httpx.AsyncClient(transport=app, base_url="http://localhost") as http:
+        for path, media in (("/graphql", "application/json"), ("/query", "application/x-www-form-urlencoded")):
+            answer = await http.post(path, content=b" " * 1001, headers={"Content-Type": media})
+            assert answer.status_code == 413, path
+
+
 async def test_a_form_cannot_send_telemetry(http: httpx.AsyncClient) -> None:
     text = json.dumps(document("conveyor", "speed", 1))
     for media in ("text/plain", "application/x-www-form-urlencoded", ""):
         answer = await http.post(f"{API}/telemetry", content=text, headers={"Content-Type": media})
         assert answer.status_code == 415
     answer = await http.post(
-        f"{API}/telemetry", content=text, headers={"Content-Type": "application/json", "Content-Encoding": "gzip"}
+        f"{API}/telemetry", content=text, headers={"Content-Type": "application/json", "Content-Encoding": "br"}
     )
-    assert "compressed with gzip" in answer.json()["detail"]
+    assert answer.status_code == 415 and "compressed with br" in answer.json()["detail"]
+
+
+GOOD, BAD = document("conveyor", "speed", 1.5), document("conveyor", "speed", {})
+
+
+async def test_of_several_documents_the_right_ones_are_kept(running: Service, http: httpx.AsyncClient) -> None:
+    answer = await send(http, [GOOD, BAD, {"device_id": "conveyor"}, GOOD, [GOOD]])
+    assert answer.status_code == 202
+    receipt = answer.json()
+    assert (receipt["accepted"], receipt["dead_lettered"]) == (2, 0)
+    assert [(each["index"], each["field"]) for each in receipt["refused"]] == [
+        (1, "$[1].measurements[0].value"), (2, "$[2].measurements"), (4, "$[4]"),
+    ]  # fmt: skip
+    assert "at least one measurement" in receipt["refused"][1]["detail"]
+    assert "refused" not in (await send(http, [GOOD])).json()
+
+
+async def test_who_asks_again_is_told_again_what_was_refused(http: httpx.AsyncClient) -> None:
+    first = (await send(http, [GOOD, BAD], **{"Idempotency-Key": "k"})).json()
+    again = (await send(http, [GOOD, BAD], **{"Idempotency-Key": "k"})).json()
+    assert again["duplicate"] and not first["duplicate"] and again["refused"] == first["refused"] != []
+
+
+async def test_so_many_wrong_documents_are_no_telemetry(running: Service, http: httpx.AsyncClient) -> None:
+    before = running.twin.counts()["readings"]
+    assert (await send(http, [GOOD, *[BAD] * 1001])).status_code == 400
+    assert running.twin.counts()["readings"] == before
+    assert len((await send(http, [GOOD, *[BAD] * 1000])).json()["refused"]) == 1000
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_a_document_on_each_line(http: httpx.AsyncClient, packed: bool) -> None:
+    text = f"{json.dumps(GOOD)}\r\n\n{json.dumps(GOOD)}\n{{\n{json.dumps(BAD)}\n".encode()
+    headers = {"Content-Type": "application/x-ndjson"} | ({"Content-Encoding": "gzip"} if packed else {})
+    url = f"{API}/telemetry"
+    answer = await http.post(url, content=gzip.compress(text) if packed else text, headers=headers)
+    assert answer.status_code == 202 and answer.json()["accepted"] == 2
+    assert [each["index"] for each in answer.json()["refused"]] == [2, 3]
+    only = json.dumps(GOOD).encode()
+    answer = await http.post(url, content=gzip.compress(only) if packed else only, headers=headers)
+    assert answer.json() == {"accepted": 1, "dead_lettered": 0, "duplicate": False, "reasons": []}
+    answer = await http.post(url, content=gzip.compress(b"{") if packed else b"{", headers=headers)
+    assert (answer.status_code, answer.json()["field"]) == (400, "$[0]")
+
+
+async def test_a_bomb_is_not_inflated(running: Service, http: httpx.AsyncClient) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    bomb = gzip.compress(b" " * (running.context.max_body + 1))
+    assert (await http.post(f"{API}/telemetry", content=bomb, headers=headers)).status_code == 413
+    for broken in (b"nothing", gzip.compress(b"{}")[:-4]):
+        answer = await http.post(f"{API}/telemetry", content=broken, headers=headers)
+        assert answer.status_code == 400 and "not gzip" in answer.json()["detail"]
 
 
 async def test_an_idempotency_key_stores_once_restarts_included(tmp_path: Path) -> None:
@@ -536,6 +597,12 @@ async def test_what_is_not_there_and_what_is_not_allowed(http: httpx.AsyncClient
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
     assert answer.json()["type"] == "/problems/method-not-allowed"
     assert (await http.get(f"{API}/telemetry")).status_code == 405
+    for path, methods in (
+        ("commands/c_1", "DELETE, GET, HEAD"),
+        ("events/load", "POST"),
+        ("events/1", "DELETE, GET, HEAD, PATCH"),
+    ):
+        assert (await http.put(f"{API}/{path}")).headers["allow"] == methods
 
 
 @pytest.mark.parametrize(
@@ -604,3 +671,17 @@ async def test_a_file_that_cannot_be_loaded(running: Service, http: httpx.AsyncC
     assert (await load(http, CSV, {"colums": {}})).json()["field"] == "mapping"
     assert (await load(http, CSV, {}, **{"Content-Type": "text/plain"})).status_code == 415
     assert not list(running.twin.directory.glob("upload-*"))
+
+
+def test_an_answer_is_made_once_for_a_tag_and_few_are_kept() -> None:
+    made, kept = [], Made(kept=2)
+
+    def make(what: str) -> Callable[[], list[str]]:
+        return lambda: made.append(what) or [what]  # type: ignore[func-returns-value]
+
+    assert kept.body("a", "1", make("a1")) == kept.body("a", "1", make("again")) == b'["a1"]'
+    assert kept.body("a", "2", make("a2")) == b'["a2"]'
+    kept.body("b", "1", make("b1"))
+    kept.body("c", "1", make("c1"))
+    assert kept.body("a", "2", make("anew")) == b'["anew"]'
+    assert made == ["a1", "a2", "b1", "c1", "anew"]

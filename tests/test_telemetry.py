@@ -42,6 +42,7 @@ def test_the_specifications_document_is_read_and_written() -> None:
         (b'[{"measurements": [{"value": 1}]}, {"measurements": []}]', "[1].measurements", "at least one"),
         (b'{"measurements": [{"name": "x", "value": 1e999}]}', "measurements[0].value", "out of range"),
         (b"3", None, "expected an object"),
+        (b'{"x": ' + b"[" * 100_000, None, "nested too deep"),
         (b'{"device_id"', None, "not JSON"),
         (b"\xff", None, "not JSON"),
         (b"", None, "not JSON"),

@@ -1,6 +1,9 @@
 """Applying a plan: one revision, all of it or nothing."""
 
-from .errors import ConflictError
+from collections.abc import Collection
+
+from .definition_tag import definition_tag
+from .errors import ConflictError, OutdatedError
 from .graph_edit import GraphEdit
 from .plan import Plan, readings_of
 from .plan_changes import Changes
@@ -8,17 +11,27 @@ from .revision import revise
 from .twin import Twin
 
 
-def apply_plan(plan: Plan, twin: Twin, *, allow_remove: bool = False, author: str = "definition") -> Changes:
+def apply_plan(
+    plan: Plan,
+    twin: Twin,
+    *,
+    allow_remove: bool = False,
+    author: str = "definition",
+    expected: Collection[str] | None = None,
+) -> Changes:
     """Makes the running graph what the plan desires; durable when it returns. What it changed.
 
     Nodes that were discovered since the plan was made do no harm: the changes are worked out anew on the graph as it
     is, in the same revision. Raises ConflictError, and changes nothing, if a node or signal with history would be
-    removed and `allow_remove` is not given, or if one would be removed that the plan did not tell.
+    removed and `allow_remove` is not given, or if one would be removed that the plan did not tell; OutdatedError, if
+    what is defined has none of the `definition_tag`s `expected`.
     """
     has_readings = readings_of(twin.state)
     told = set(plan.changes.removed())
 
     def build(edit: GraphEdit) -> Changes:
+        if expected is not None and definition_tag(edit.graph) not in expected:
+            raise OutdatedError("other definitions were applied meanwhile; look at them, and plan again")
         done = revise(edit, plan.desired, has_readings)
         if untold := [id for id in done.removed() if id not in told]:
             raise ConflictError(

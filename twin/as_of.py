@@ -1,7 +1,7 @@
 """The plant as of an instant: graph and state together, now or as they were. What every facade reads."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
@@ -9,12 +9,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from .command import COMMAND
 from .graph import Graph
 from .history import History
 from .live import STALE, Live
 from .model import Event, Quality
 from .state import Reading, StateColumns
-from .times import now_ns
+from .times import now_ns, parse_time
 
 if TYPE_CHECKING:
     from .past import Past
@@ -75,6 +76,10 @@ class AsOf(ABC):
     def history(self, signal: int, start: int, end: int, points: int | None = None) -> History:
         """Readings of a signal in [start, end) [ns], at most `points` rows; blocks."""
 
+    def histories(self, signals: Sequence[int], start: int, end: int, points: int | None = None) -> list[History]:
+        """`history` of several signals, in their order; what they have in common is looked up once; blocks."""
+        return [self.history(signal, start, end, points) for signal in signals]
+
     # What happened
 
     @abstractmethod
@@ -94,6 +99,10 @@ class AsOf(ABC):
     ) -> list[Event]:
         """The same in order, for whoever reads all of the log: where events are gone stands one of the kind `gone`."""
         return self._past.gone(after, self.events(after, limit, node=node, kind=kind), limit)
+
+    def events_of(self, nodes: Sequence[int], limit: int, kind: str | None = None) -> dict[int, list[Event]]:
+        """The newest events of each of several nodes (keys), the newest first; may block."""
+        return {node: self.events(0, limit, node=node, kind=kind, newest_first=True) for node in nodes}
 
     def told(self, identity: str) -> list[Event]:
         """All events of an identity, in order; may block."""
@@ -156,7 +165,11 @@ class Now(AsOf):
 
     def history(self, signal: int, start: int, end: int, points: int | None = None) -> History:
         """What is known of the span now."""
-        return self._past.history(signal, start, end, points)
+        return self.histories([signal], start, end, points)[0]
+
+    def histories(self, signals: Sequence[int], start: int, end: int, points: int | None = None) -> list[History]:
+        """What is known of the span now."""
+        return self._past.histories(signals, start, end, points)
 
     def events(
         self,
@@ -169,6 +182,10 @@ class Now(AsOf):
     ) -> list[Event]:
         """The log."""
         return self._past.events(after, limit, node, kind, newest_first)
+
+    def events_of(self, nodes: Sequence[int], limit: int, kind: str | None = None) -> dict[int, list[Event]]:
+        """The log's end of each."""
+        return self._past.events_of(nodes, limit, kind)
 
     @property
     def last_event_seq(self) -> int:
@@ -242,7 +259,11 @@ class Then(AsOf):
 
     def history(self, signal: int, start: int, end: int, points: int | None = None) -> History:
         """The span up to `time`, by what was known."""
-        return self._past.history(signal, start, end, points, self.known_at, self.time)
+        return self.histories([signal], start, end, points)[0]
+
+    def histories(self, signals: Sequence[int], start: int, end: int, points: int | None = None) -> list[History]:
+        """The span up to `time`, by what was known."""
+        return self._past.histories(signals, start, end, points, self.known_at, self.time)
 
     def events(
         self,
@@ -256,6 +277,11 @@ class Then(AsOf):
         """The log as it was known, of what had happened; an end that was still to come is left out."""
         found = self._past.events_then(self.time, self.known_at, after, limit, node, kind, newest_first)
         return [not_ended_yet(event, self.time) for event in found]
+
+    def events_of(self, nodes: Sequence[int], limit: int, kind: str | None = None) -> dict[int, list[Event]]:
+        """What was known of each, of what had happened."""
+        found = self._past.events_of(nodes, limit, kind, self.time, self.known_at)
+        return {node: [not_ended_yet(event, self.time) for event in those] for node, those in found.items()}
 
     @property
     def last_event_seq(self) -> int:
@@ -271,7 +297,10 @@ class Then(AsOf):
 
 
 def not_ended_yet(event: Event, time: int | None) -> Event:
-    """An event without an end that came after `time` [ns]."""
-    if time is None or event.until is None or event.until <= time:
+    """An event without what came after `time` [ns]: its end, and that a command was sent."""
+    if time is None:
         return event
-    return msgspec.structs.replace(event, until=None)
+    if event.kind == COMMAND and "sent" in event.data and parse_time(event.data["sent"]) > time:
+        data = {name: value for name, value in event.data.items() if name != "sent"}
+        event = msgspec.structs.replace(event, data=data)
+    return event if event.until is None or event.until <= time else msgspec.structs.replace(event, until=None)

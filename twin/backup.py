@@ -10,11 +10,13 @@ from pathlib import Path
 
 import msgspec
 
+from .audit_files import copy_audit
 from .bulk_files import FileInfo, Progress, check_files, checksum, file_info, quiet, save_json
 from .data_format import FORMAT_FILE
 from .directory import storage_error
 from .entry import EntryKind, unpack
 from .errors import ConflictError, DamagedFileError, NotFoundError, StorageError
+from .key_store import FILE as KEYS
 from .plant_identity import IDENTITY
 from .segment import sync_directory, translated
 from .twin import Twin
@@ -91,9 +93,11 @@ def _copied(twin: Twin, directory: Path, carry: Carry, progress: Progress) -> Ba
     if int(segments[0].stem) > min(needed) + 1:
         raise StorageError("the journal was shortened while it was copied; try again")
     seq, taken, changed = _end(segments)
-    for name in (IDENTITY, FORMAT_FILE):
+    for name in (IDENTITY, FORMAT_FILE, KEYS):
         if (source := twin.directory / name).exists():
+            (directory / name).parent.mkdir(mode=0o700, exist_ok=True)
             copy_file(source, directory / name)
+    copy_audit(twin.directory, directory)
     names = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
     files = [file_info(directory, name, 0) for name in names]
     return Backup(secrets.token_hex(8), seq, taken, max(revision, changed), files=files)

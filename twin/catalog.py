@@ -12,7 +12,7 @@ import msgspec
 
 from .changes import StructureChange, touched
 from .entry import DeadLetter, Entry, EntryKind, Resolution
-from .errors import DamagedFileError, NotFoundError
+from .errors import DamagedFileError, InvalidValueError, NotFoundError
 from .event_gap import EventGap
 from .model import Event
 from .segment import translated
@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS touched (node INTEGER, revision INTEGER, PRIMARY KEY 
 _EVENT = "seq, time, recorded, kind, node, until, data, identity, retracts"
 _REVISION = "number, recorded, change"
 _DEAD_LETTER = "time, source, stage, reason, payload, topic, metadata, id, resolved"
+_MOST_TERMS = 200  # of one statement: SQLite takes 500
 _encode = msgspec.json.encode
 _pack = msgspec.msgpack.encode
 _decode = msgspec.json.decode
@@ -191,12 +192,32 @@ class Catalog:
 
     def _ask(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
         with self._reading, translated(self.path):
-            return self._reader.execute(sql, values).fetchall()
+            try:
+                return self._reader.execute(sql, values).fetchall()
+            except OverflowError:
+                raise InvalidValueError("a number is larger than 64 bits") from None
 
     def events(self, where: str, values: Sequence[object], order: str = "ASC", limit: int = -1) -> list[Event]:
         """Events that a condition over the columns chooses, by `seq` (`order` is ASC or DESC)."""
         sql = f"SELECT {_EVENT}, checksum FROM event WHERE {where} ORDER BY seq {order} LIMIT ?"
         return [_event(*row) for row in self._whole("event", self._ask(sql, (*values, limit)))]
+
+    def events_of(
+        self, nodes: Sequence[int], where: str, values: Sequence[object], limit: int
+    ) -> dict[int, list[Event]]:
+        """The newest events of each node that a condition chooses, the newest first; one question for many nodes."""
+        one = f"SELECT {_EVENT}, checksum FROM event WHERE node = ? AND {where} ORDER BY seq DESC LIMIT ?"
+        found: dict[int, list[Event]] = {node: [] for node in nodes}
+        wanted = list(found)
+        for start in range(0, len(wanted), _MOST_TERMS):
+            terms = wanted[start : start + _MOST_TERMS]
+            sql = " UNION ALL ".join([f"SELECT * FROM ({one})"] * len(terms))
+            given = [value for node in terms for value in (node, *values, limit)]
+            for row in self._whole("event", self._ask(sql, given)):
+                event = _event(*row)
+                if event.node is not None:
+                    found[event.node].append(event)
+        return found
 
     def last_event(self, known_at: int) -> int:
         """The number of the last event recorded until `known_at` [ns]; 0 if there was none."""

@@ -103,7 +103,7 @@ def signal_named(graph: Graph, node: Node, name: str) -> Signal | None:
         return own
     for sensor in graph.sensors(node.key):
         if name in (sensor.name, sensor.short_id):
-            signals = graph.signals_of(sensor.key)
+            signals = graph.values_of(sensor.key)
             if len(signals) > 1:
                 raise InvalidValueError(f"{sensor.id} has {len(signals)} values; an expression takes one")
             return signals[0] if signals else None

@@ -3,7 +3,7 @@
 Three accounts add up, at any moment and after any restart:
 
 - messages: received = accepted + duplicate + refused + those that wait; acknowledged = accepted + duplicate;
-- readings: read = stored + dead_lettered + unstored;
+- readings: read = stored + dead_lettered + unstored + suppressed;
 - stored = applied + superseded + late.
 """
 
@@ -33,6 +33,7 @@ class SourceShare(msgspec.Struct, array_like=True):
     dead_lettered: int = 0
     unstored: int = 0
     ahead: int = 0
+    suppressed: int = 0
 
 
 class Counts(msgspec.Struct, frozen=True, array_like=True):
@@ -55,6 +56,7 @@ class SourceCounts(msgspec.Struct):
 
     applied: became the latest of their signal. superseded: have the time of their signal's latest and replaced it, so
     that they correct it. late: older than their signal's latest when they came, so they are history only.
+    suppressed: left out by reporting.
     """
 
     accepted: int = 0
@@ -68,6 +70,7 @@ class SourceCounts(msgspec.Struct):
     applied: int = 0
     superseded: int = 0
     late: int = 0
+    suppressed: int = 0
 
     @property
     def received(self) -> int:
@@ -83,6 +86,7 @@ class SourceCounts(msgspec.Struct):
         self.dead_lettered += share.dead_lettered
         self.unstored += share.unstored
         self.ahead += share.ahead
+        self.suppressed += share.suppressed
 
 
 class SourceTotals:

@@ -5,16 +5,19 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from .define_bacnet import BacnetProtocol
+from .define_coap import CoapProtocol
+from .define_line_protocol import LineProtocol
+from .define_modbus import ModbusConfigDevice
 from .define_mqtt import MqttConfig
+from .define_opcua import OpcUaEndpoint
+from .define_opcua_server import OpcUaServerConfig
 from .define_protocols import (
     AmqpProtocol,
-    BacnetProtocol,
-    CoapProtocol,
     HttpProtocol,
     KafkaProtocol,
-    ModbusConfigDevice,
-    OpcUaEndpoint,
 )
+from .define_publishing import AnyEndpoint
 from .define_types import (
     Bytes,
     Count,
@@ -67,6 +70,8 @@ class IngestionConfig(Model):
     """Kafka clusters, as in `sensor_ingestion`."""
     http: list[HttpProtocol] = []
     """HTTP addresses, as in `sensor_ingestion`."""
+    line_protocol: LineProtocol = LineProtocol()
+    """What is written in the InfluxDB line protocol, by Telegraf and others."""
 
 
 def _retention(spans: dict[str, float]) -> dict[str, float]:
@@ -304,5 +309,9 @@ class IotsenseConfig(Model):
     """How edge nodes are reached."""
     alerts: Alerts | None = None
     """Who is told how."""
+    publishing: list[AnyEndpoint] = []
+    """What of the plant is told to brokers and web services as it changes."""
     oee: OeeConfig | None = None
     """How OEE tracking runs."""
+    opcua_server: OpcUaServerConfig | None = None
+    """The OPC UA server that shows the twin."""

@@ -1,18 +1,19 @@
 """Definitions of sensor ingestion: the sources, and what becomes of readings that nobody asked for."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from .define_bacnet import BacnetProtocol
+from .define_cdc import DebeziumProtocol, PostgresProtocol
+from .define_coap import CoapProtocol
+from .define_modbus import ModbusProtocol
 from .define_mqtt import MqttProtocol
+from .define_opcua import OpcUaProtocol
 from .define_protocols import (
     AmqpProtocol,
-    BacnetProtocol,
-    CoapProtocol,
     HttpProtocol,
     KafkaProtocol,
-    ModbusProtocol,
-    OpcUaProtocol,
 )
 from .define_types import Duration, Model
 
@@ -24,8 +25,21 @@ AnyProtocol = Annotated[
     | CoapProtocol
     | BacnetProtocol
     | KafkaProtocol
-    | HttpProtocol,
+    | HttpProtocol
+    | PostgresProtocol
+    | DebeziumProtocol,
     Field(discriminator="name"),
+]
+
+
+def _limit(value: Any) -> Any:
+    return "unlimited" if value in ("off", "none") else value
+
+
+DiscoveryLimit = Annotated[
+    Annotated[int, Field(ge=0)] | Literal["unlimited"],
+    BeforeValidator(_limit),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"enum": ["unlimited", "off", "none"]}]}),
 ]
 
 
@@ -36,7 +50,7 @@ class SensorIngestion(Model):
     """The sources, by protocol."""
     unbound: Literal["create", "dead_letter"] = "create"
     """What becomes of a reading that fits no sensor: a discovered node, or a dead letter."""
-    discovery_limit: Annotated[int, Field(ge=0)] = 100
-    """New nodes a minute; what goes beyond becomes dead letters that replay themselves."""
+    discovery_limit: DiscoveryLimit = 100
+    """New nodes a minute (`off`: no limit, 0: none); what goes beyond becomes dead letters that replay themselves."""
     max_ahead: Duration = 600.0
     """How far a source's clock may be ahead before its stamp is not believed."""

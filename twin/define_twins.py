@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, JsonValue, field_validator, model_va
 
 from .define_computed import ComputedList
 from .define_repetition import Repeatable
+from .define_reporting import Reporting
 from .define_types import (
     Count,
     Duration,
@@ -22,6 +23,7 @@ from .define_types import (
     UnitText,
     refuse,
 )
+from .define_writing import Writable
 
 MAX_LABELS = 256
 MAX_JOINTS = 64
@@ -89,6 +91,8 @@ class NodeFields(Model):
     """Manuals, drawings, data sheets."""
     properties: Properties = {}
     """Anything else, by name."""
+    reporting: Reporting | None = None
+    """Which readings of the sensors at or below it are stored; left out, what the nodes above it or the source say."""
     moved_from: Reference | None = None
     """The full id that it had before; its history moves along."""
 
@@ -172,6 +176,8 @@ class Sensor(NodeFields, Repeatable):
     """Longest normal silence; beyond it the sensor is stale."""
     model: Name | None = None
     """Make and model."""
+    writable: Writable = None
+    """Whether its value may be set, and within what limits; left out, it may not."""
 
     @model_validator(mode="after")
     def _range(self) -> "Sensor":
@@ -181,6 +187,8 @@ class Sensor(NodeFields, Repeatable):
             raise refuse(
                 "found labels on a sensor of data_type number; labels belong to text and boolean", field="labels"
             )
+        if self.writable is not None and self.joints is not None:
+            raise refuse("found `writable` on a sensor with joints; one value is set at a time", field="writable")
         return self
 
 

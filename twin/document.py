@@ -16,6 +16,7 @@ from .finding import Finding, path_text
 
 MAX_DEPTH = 100
 MAX_VALUES = 5_000_000
+MAX_REPEATED = 500_000
 
 
 class Place(NamedTuple):
@@ -114,6 +115,9 @@ class Tree:
         self.documents: list[Any] = []
         self.findings: list[Finding] = []
         self._values = 0
+        self._repeated = 0
+        self._known: set[int] = set()
+        self._ended = False
         self._open: set[int] = set()
         self._read(text)
 
@@ -132,6 +136,7 @@ class Tree:
         loader = _Loader(text)
         try:
             while loader.check_node():
+                self._known.clear()
                 self.documents.append(self._value(loader.get_node(), ()))
         except yaml.MarkedYAMLError as error:
             self._syntax(error)
@@ -184,10 +189,7 @@ class Tree:
         return Place(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
 
     def _value(self, node: Any, path: tuple[str | int, ...]) -> Any:
-        self._values += 1
-        if self._values > MAX_VALUES:
-            if self._values == MAX_VALUES + 1:
-                self._find(self._place(node), path, f"found more than {MAX_VALUES} values, aliases counted each time")
+        if self._too_many(node, path):
             return None
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
@@ -202,6 +204,21 @@ class Tree:
             return self._mapping(node, path) if isinstance(node, yaml.MappingNode) else self._items(node, path)
         finally:
             self._open.discard(id(node))
+
+    def _too_many(self, node: Any, path: tuple[str | int, ...]) -> bool:
+        """Whether there are more values than anybody means; few lines can name billions by aliases of aliases."""
+        known = id(node) in self._known
+        self._known.add(id(node))
+        self._values += 1
+        self._repeated += known
+        if self._values <= MAX_VALUES and self._repeated <= MAX_REPEATED:
+            return False
+        if not self._ended:
+            self._ended = True
+            repeated = f"{MAX_REPEATED} values that aliases repeat"
+            what = repeated if self._repeated > MAX_REPEATED else f"{MAX_VALUES} values"
+            self._find(self._place(node), path, f"found more than {what}")
+        return True
 
     def _scalar(self, node: yaml.ScalarNode, path: tuple[str | int, ...]) -> Any:
         text: str = node.value

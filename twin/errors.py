@@ -7,6 +7,9 @@ IoTSenseError
 │   └── AmbiguousIdError     a short id fits several nodes
 ├── NotYetError              a revision that the caller has seen elsewhere is not here yet
 ├── ConflictError            the change contradicts what is there
+│   └── OutdatedError        what the caller had seen is no longer so
+├── UnauthenticatedError     whoever asks did not say who it is, or not so that we believe it
+├── ForbiddenError           whoever asks may not do that
 ├── OverloadedError          a bounded buffer is full; try again later
 ├── MissingExtraError        an optional library is not installed
 ├── SourceError              a broker, server or device cannot be used
@@ -66,6 +69,18 @@ class NotYetError(IoTSenseError):
 
 class ConflictError(IoTSenseError):
     """The change contradicts what is there; nothing was changed."""
+
+
+class OutdatedError(ConflictError):
+    """What the caller had seen is no longer so; nothing was changed. Look again, and ask again."""
+
+
+class UnauthenticatedError(IoTSenseError):
+    """Whoever asks did not say who it is, or not so that we believe it."""
+
+
+class ForbiddenError(IoTSenseError):
+    """Whoever asks may not do that."""
 
 
 class OverloadedError(IoTSenseError):

@@ -14,7 +14,9 @@ from .parameter_values import fit
 from .project_graph import properties_of, signals_of
 
 # What says that something of the type's is not so here.
-_OTHERWISE: Json = {"stepped": False, "labels": [], "properties": {}, "external_ids": {}, "documents": []}
+_OTHERWISE: Json = {
+    "stepped": False, "writable": False, "labels": [], "properties": {}, "external_ids": {}, "documents": [],
+}  # fmt: skip
 
 
 class InstanceExport:

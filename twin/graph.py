@@ -12,12 +12,13 @@ from typing import Any
 from immutables import Map
 
 from .errors import AmbiguousIdError, NotFoundError
-from .model import Level, Node, Origin, Relationship, Signal
+from .model import Level, Node, Origin, Relationship, Role, Signal
 
 Arrows = Map[int, Map[tuple[str, int], Relationship]]
 
 HEALTH = "health"
 VALUE = "value"
+DESIRED = "desired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,14 @@ class Graph:
         """The node's own signals, in the order in which they came."""
         return [self.signal_map[index] for index in self.signals_by_node.get(key, ())]
 
+    def values_of(self, key: int) -> list[Signal]:
+        """What a sensor shows: its signals without the desired one."""
+        return [signal for signal in self.signals_of(key) if signal.role is not Role.DESIRED]
+
+    def desired_of(self, signal: Signal) -> Signal | None:
+        """The signal beside it that says what it is to be; None if nobody may set it."""
+        return self.signal_of(signal.node, DESIRED)
+
     def signal_of(self, key: int, name: str = VALUE) -> Signal | None:
         """The node's own signal of that name."""
         return next((signal for signal in self.signals_of(key) if signal.name == name), None)
@@ -164,7 +173,8 @@ class Graph:
     def find_signal(self, id: str) -> Signal:
         """A signal by `line.component.sensor`, `...sensor.value[0]`, `component.speed` or `component.health`.
 
-        Behind a component's id stands the name or id of a sensor, or a signal of the component's own.
+        Behind a component's id stands the name or id of a sensor, or a signal of the component's own; behind either of
+        these `desired` is what it is to be.
         Raises NotFoundError, or AmbiguousIdError where a short id fits several nodes.
         """
         try:
@@ -173,7 +183,7 @@ class Graph:
             raise
         except NotFoundError:
             return self._signal_behind_dot(id)
-        signals = self.signals_of(node.key)
+        signals = self.values_of(node.key)
         if node.level is Level.SENSOR and signals:
             return signals[0]
         raise NotFoundError(f"{node.id} is a {node.level}; name one of its signals: {self._signal_names(node)}")
@@ -182,14 +192,22 @@ class Graph:
         head, _, name = id.rpartition(".")
         if not head:
             raise NotFoundError(self._missing("signal", id))
+        if name == DESIRED and (desired := self._desired(head)) is not None:
+            return desired
         node = self.find(head)
         own = self.signal_of(node.key, name)
         if own is not None:
             return own
         for sensor in self.sensors(node.key):
-            if sensor.name == name and (signals := self.signals_of(sensor.key)):
+            if sensor.name == name and (signals := self.values_of(sensor.key)):
                 return signals[0]
         raise NotFoundError(f"{node.id} has no signal {name!r}; it has {self._signal_names(node)}")
+
+    def _desired(self, id: str) -> Signal | None:
+        try:
+            return self.desired_of(self.find_signal(id))
+        except NotFoundError:
+            return None
 
     def signal_id(self, signal: Signal) -> str:
         """The dotted id by which `find_signal` finds the signal again."""
@@ -201,7 +219,7 @@ class Graph:
 
         More than one signal under a name is one list value (`value[0]`, `value[1]`, ...).
         """
-        shown = [(sensor.name, self.signals_of(sensor.key)) for sensor in self.sensors(key)]
+        shown = [(sensor.name, self.values_of(sensor.key)) for sensor in self.sensors(key)]
         own = [(signal.name, [signal]) for signal in self.signals_of(key) if signal.name != HEALTH]
         return [(name, signals) for name, signals in shown + own if signals]
 

@@ -195,8 +195,22 @@ class HistoryStore:
 
         `until` leaves out what is later, though buckets divide the whole span.
         """
+        return self.histories([signal], start, end, points, known_at, newer, until)[0]
+
+    def histories(
+        self,
+        signals: Sequence[int],
+        start: int,
+        end: int,
+        points: int | None = None,
+        known_at: int | None = None,
+        newer: SignalRows | None = None,
+        until: int | None = None,
+    ) -> list[History]:
+        """The same of several signals, in their order, all from one state of the files."""
         with self._reading(newer) as (view, tails):
-            return history(view, tails, self._policy, Span(signal, start, end, points, known_at, until))
+            spans = (Span(signal, start, end, points, known_at, until) for signal in signals)
+            return [history(view, tails, self._policy, span) for span in spans]
 
     @property
     def whole_from(self) -> int:

@@ -1,6 +1,6 @@
 """A scenario as it is read: the plant as of an instant, with what is different on top."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -78,6 +78,12 @@ class InScenario(AsOf):
             rows.insert(0, Rows(before.time, before.value, before.quality, np.zeros(len(before), dtype=np.int64)))
         return history_of(Rows.concat(rows), start, end, points)
 
+    def histories(self, signals: Sequence[int], start: int, end: int, points: int | None = None) -> list[History]:
+        """Those that nothing is different about at once."""
+        same = [signal for signal in signals if signal not in self._held]
+        found = dict(zip(same, self._base.histories(same, start, end, points) if same else (), strict=True))
+        return [found[s] if s in found else self.history(s, start, end, points) for s in signals]
+
     def events(
         self,
         after: int = 0,
@@ -89,6 +95,10 @@ class InScenario(AsOf):
     ) -> list[Event]:
         """The plant's."""
         return self._base.events(after, limit, node=node, kind=kind, newest_first=newest_first)
+
+    def events_of(self, nodes: Sequence[int], limit: int, kind: str | None = None) -> dict[int, list[Event]]:
+        """The plant's."""
+        return self._base.events_of(nodes, limit, kind)
 
     def told(self, identity: str) -> list[Event]:
         """The plant's."""

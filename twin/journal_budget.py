@@ -9,8 +9,9 @@ from typing import Any
 from .byte_sizes import readable_bytes
 from .errors import StorageFullError
 from .journal import Journal
-from .store_names import POSITION_PREFIX
+from .store_names import POSITION_PREFIX, PUBLISHING_PREFIX, SOURCE_PREFIX
 
+_HOLD_NOTHING = (POSITION_PREFIX, PUBLISHING_PREFIX, SOURCE_PREFIX)
 _SAMPLE_S = 10.0
 _SAMPLES = 60
 
@@ -50,7 +51,7 @@ class JournalBudget:
         over = [name for name, size in behind.items() if size > wanted.budget]
         self.refusal = self._refusal(over) if over and wanted.refuse else None
         kept = self._journal.last_bytes(wanted.budget) if over and not wanted.refuse else 0
-        readers = [seq for name, seq in positions.items() if not name.startswith(POSITION_PREFIX)]
+        readers = [seq for name, seq in positions.items() if not name.startswith(_HOLD_NOTHING)]
         return [self._journal.last_seq, *readers, *(max(positions.get(name, 0), kept) for name in wanted.stores)]
 
     def check(self) -> None:

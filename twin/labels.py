@@ -23,6 +23,9 @@ class Labels:
         self._since: dict[int, list[int]] = {}
         self._new: list[NewLabel] = []
 
+    def __len__(self) -> int:
+        return len(self._codes)
+
     def define(self, signal: int, texts: Iterable[str], recorded: int) -> None:
         """The texts of a definition; those that the signal has already keep their codes."""
         with self._lock:

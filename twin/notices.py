@@ -1,42 +1,20 @@
 """What is defined and has no engine in this version yet: one line each, for the start of the service."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
-from .define_payload import Payload
 from .define_project import Project
-from .source_checks import connections
 
 _LATER = "is defined but has no engine in this version yet"
 
 
 def notices(project: Project) -> list[str]:
     """One line for each part of the project that validates and does nothing yet."""
-    return [*_sources(project), *_rules(project), *_sections(project), *_config(project)]
+    return [*_rules(project), *_sections(project), *_config(project)]
 
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def _sources(project: Project) -> Iterator[str]:
-    idle: defaultdict[str, set[Any]] = defaultdict(set)
-    protobuf = 0
-    for connection in connections(project):
-        model: Any = connection.model
-        if not getattr(model, "enabled", True):
-            continue
-        if connection.protocol not in ("mqtt", "http"):
-            idle[connection.protocol].add(connection.address)
-        elif connection.protocol == "http" and model.endpoints:
-            yield f"sensor_ingestion: asking HTTP addresses ({len(model.endpoints)}) {_LATER}"
-        payloads = [each for each in getattr(model, "topics", ()) if isinstance(each, Payload)]
-        protobuf += sum(each.parser == "protobuf" for each in payloads)
-    for protocol, addresses in idle.items():
-        yield f"sensor_ingestion: protocol {protocol} ({_count(len(addresses), 'connection')}) {_LATER}"
-    if protobuf:
-        yield f"sensor_ingestion: parser protobuf ({_count(protobuf, 'topic')}) {_LATER}; they are dead letters"
 
 
 def _rules(project: Project) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """What one transaction of the journal is made of."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .batch import ReadingBatch
 from .changes import StructureChange
@@ -24,9 +24,14 @@ def identity_hashes(identities: Sequence[str]) -> list[bytes]:
 
 
 def reading_parts(
-    batch: ReadingBatch | None, dead_letters: Sequence[DeadLetter] = (), counts: Counts | None = None
+    batch: ReadingBatch | None,
+    dead_letters: Sequence[DeadLetter] = (),
+    counts: Counts | None = None,
+    positions: Mapping[str, int] | None = None,
 ) -> list[Part]:
-    """Readings behind the counts that say whose they are, and what came with them and could not be used."""
+    """Readings behind the counts that say whose they are, what came with them and could not be used, and how far
+    their sources have been read.
+    """
     parts: list[Part] = []
     if counts is not None:
         parts.append((EntryKind.COUNTS, counts))
@@ -34,6 +39,7 @@ def reading_parts(
         parts.append((EntryKind.READINGS, batch))
     if dead_letters:
         parts.append((EntryKind.DEAD_LETTERS, list(dead_letters)))
+    parts += [position(name, number) for name, number in (positions or {}).items()]
     return parts
 
 

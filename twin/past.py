@@ -1,6 +1,6 @@
 """Questions about the past: the projections, and on top of them the entries that they do not hold yet."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -70,11 +70,23 @@ class Past:
         until: int | None = None,
     ) -> History:
         """Readings of a signal in [start, end) [ns] up to `until`, as known at a time; raises InvalidValueError."""
+        return self.histories([signal], start, end, points, known_at, until)[0]
+
+    def histories(
+        self,
+        signals: Sequence[int],
+        start: int,
+        end: int,
+        points: int | None,
+        known_at: int | None = None,
+        until: int | None = None,
+    ) -> list[History]:
+        """The same of several signals, in their order."""
         if end <= start:
             raise InvalidValueError("the end of a history must be after its start", "to")
         if points is not None and points < 1:
             raise InvalidValueError("a history has at least one point", "points")
-        return self._store.history(signal, start, end, points, known_at, self._newer(), until)
+        return self._store.histories(signals, start, end, points, known_at, self._newer(), until)
 
     def _newer(self) -> SignalRows | None:
         """Readings that history does not hold yet; one that it takes over meanwhile is seen twice, without harm."""
@@ -153,6 +165,25 @@ class Past:
         conditions |= {where: value for where, value in given.items() if value is not None}
         order = "DESC" if newest_first else "ASC"
         return self._catalog.events(" AND ".join(conditions), list(conditions.values()), order, limit)
+
+    def events_of(
+        self,
+        nodes: Sequence[int],
+        limit: int,
+        kind: str | None = None,
+        time: int | None = None,
+        known_at: int | None = None,
+    ) -> dict[int, list[Event]]:
+        """The newest events of each node that began until `time` [ns], among those recorded until `known_at` [ns]."""
+        recent = list(self._live.recent_events)
+        if time is None and known_at is None and recent and recent[0].seq <= self._catalog.expired + 1:
+            newest = [event for event in reversed(recent) if kind in (None, event.kind)]
+            return {node: [event for event in newest if event.node == node][:limit] for node in nodes}
+        self._projector.catch_up(self._catalog)
+        given = {"kind = ?": kind, "time <= ?": time, "recorded <= ?": known_at}
+        conditions: dict[str, int | str] = {"seq > ?": self._catalog.expired}
+        conditions |= {where: value for where, value in given.items() if value is not None}
+        return self._catalog.events_of(nodes, " AND ".join(conditions), list(conditions.values()), limit)
 
     def told(self, identity: str) -> list[Event]:
         """All that was told of an identity, in order."""

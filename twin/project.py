@@ -21,12 +21,15 @@ from .instances import complete_instances
 from .joining import Joining
 from .plant_checks import check_plant
 from .plant_index import PlantIndex, Problem
+from .publishing_checks import check_publishing
 from .reference_checks import check_names, check_references
 from .relationship_checks import check_relationship_types
+from .schema_file_checks import check_schema_files
 from .source_checks import check_sources
 from .substitution import Substitution
 from .type_checks import check_types
 from .validation import Validation
+from .writing_checks import check_writing
 
 SUFFIXES = (".yaml", ".yml")
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -112,6 +115,7 @@ def load_texts(
     project = validation.project
     if project is not None:
         problems = [*_kinds(project, findings), *check_project(project, references=whole), *_files_of(project, base)]
+        problems += check_schema_files(project)
         findings += [_located(joining.tree, problem) for problem in problems]
     findings = in_order(findings)
     return None if has_errors(findings) else project, findings
@@ -126,7 +130,9 @@ def check_project(project: Project, *, references: bool = True) -> Iterator[Prob
     yield from check_relationship_types(project, index, references)
     if references:
         yield from check_references(project, index)
+        yield from check_publishing(project, index)
         yield from check_computed(project, index)
+        yield from check_writing(project, index)
 
 
 def _kinds(project: Project, findings: Iterable[Finding]) -> Iterator[Problem]:

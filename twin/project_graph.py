@@ -8,7 +8,8 @@ from .define_project import Project
 from .define_twins import Area, Component, DigitalTwin, Enterprise, NodeFields, Sensor, Site
 from .desired import Desired, DesiredNode, DesiredRelationship, DesiredSignal
 from .errors import InvalidValueError
-from .model import CONTAINS, Level
+from .graph import DESIRED, VALUE
+from .model import CONTAINS, Level, Role
 from .units import parse_unit
 
 # Sections that become nodes; all others are kept as they are.
@@ -22,7 +23,7 @@ _STRUCTURE = {
 }  # fmt: skip
 RESERVED = {
     "description", "pose", "geo", "external_ids", "documents", "timezone", "parameters", "model", "source", "joints",
-    "simulation", "properties", "type_version", "type_pinned", "computed",
+    "simulation", "properties", "reporting", "type_version", "type_pinned", "computed", "writable",
 }  # fmt: skip
 
 
@@ -59,8 +60,9 @@ def _without_nulls(value: Any) -> Any:
 
 
 def signals_of(sensor: Sensor) -> tuple[DesiredSignal, ...]:
-    """`value`, or `value[0]`, `value[1]`, ... of a sensor with joints."""
-    names = ["value"] if sensor.joints is None else [f"value[{joint}]" for joint in range(sensor.joints)]
+    """`value`, or `value[0]`, `value[1]`, ... of a sensor with joints; `desired` beside it, if it may be set."""
+    names = [VALUE] if sensor.joints is None else [f"value[{joint}]" for joint in range(sensor.joints)]
+    names += [] if sensor.writable is None else [DESIRED]
     unit = None if sensor.unit is None else parse_unit(sensor.unit).name
     return tuple(
         DesiredSignal(
@@ -70,8 +72,9 @@ def signals_of(sensor: Sensor) -> tuple[DesiredSignal, ...]:
             labels=tuple(sensor.labels),
             low=sensor.low,
             high=sensor.high,
-            stepped=sensor.stepped,
-            expected_interval=sensor.expected_interval,
+            stepped=sensor.stepped or name == DESIRED,
+            expected_interval=None if name == DESIRED else sensor.expected_interval,
+            role=Role.DESIRED if name == DESIRED else Role.MEASURED,
         )
         for name in names
     )

@@ -177,12 +177,12 @@ def _members(instant: Instant, reached: Reach, name: str) -> list[Member]:
     graph = instant.graph
     found: dict[int, Member] = {}
     for each in reached.nodes:
-        for signal in _shown(graph, each.node, name):
+        for signal in shown_under(graph, each.node, name):
             found.setdefault(signal.index, Member(signal, _owner(graph, each.node)))
     return list(found.values())
 
 
-def _shown(graph: Graph, node: Node, name: str) -> list[Signal]:
+def shown_under(graph: Graph, node: Node, name: str) -> list[Signal]:
     """What a node shows under a name: its own signal, else its sensor's; a sensor called so shows its values."""
     own = graph.signal_of(node.key, name)
     if own is not None:

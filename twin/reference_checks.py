@@ -5,9 +5,10 @@ from typing import Any
 
 from .define_anomalies import CorrelationRule
 from .define_maintenance import Alert
+from .define_modbus import ModbusProtocol
 from .define_mqtt import MqttProtocol
+from .define_opcua import OpcUaProtocol
 from .define_project import Project
-from .define_protocols import ModbusProtocol, OpcUaProtocol
 from .expressions import compile_expression
 from .finding import Path
 from .plant_index import PlantIndex, Problem, candidates, names_of

@@ -112,10 +112,11 @@ class _Revision:
     # Signals
 
     def _signals(self, wanted: DesiredNode, key: int) -> tuple[SignalChange, ...]:
-        """A definition governs what its sensors measure; derived signals belong to the engines."""
+        """A definition governs what its sensors measure and are to show; derived signals belong to the engines."""
         if wanted.level is not Level.SENSOR:
             return ()
-        there = {signal.name: signal for signal in self._edit.view.signals_of(key) if signal.role is Role.MEASURED}
+        roles = (Role.MEASURED, Role.DESIRED)
+        there = {signal.name: signal for signal in self._edit.view.signals_of(key) if signal.role in roles}
         changes = [self._signal(key, signal, there.pop(signal.name, None)) for signal in wanted.signals]
         for signal in there.values():
             self._edit.remove_signal(signal.index)

@@ -15,6 +15,7 @@ from .plant_index import Problem
 ITEM_KEYS = {
     "topics": ("pattern", "topic"), "nodes": ("id",), "registers": ("table", "address", "unit_id", "bit"),
     "queues": ("queue",), "resources": ("path",), "devices": ("device_id",), "endpoints": ("url",),
+    "tables": ("table",),
 }  # fmt: skip
 
 
@@ -33,7 +34,7 @@ class Connection:
 
 
 _ADDRESS = {
-    "name", "broker", "url", "endpoint", "host", "port", "transport", "serial_port", "unit_id", "address",
+    "name", "broker", "url", "endpoint", "listen", "host", "port", "transport", "serial_port", "unit_id", "address",
     "bootstrap_servers",
 }  # fmt: skip
 
@@ -42,6 +43,8 @@ def check_sources(project: Project) -> Iterator[Problem]:
     """Contradictions between what is said of one connection in several places."""
     first: dict[tuple[str, Any], list[Connection]] = {}
     for connection in connections(project):
+        if connection.address is None:
+            continue  # without an address of its own each is a source by itself
         earlier = first.setdefault((connection.protocol, connection.address), [])
         for other in earlier:
             yield from _contradictions(connection, other)
@@ -72,7 +75,7 @@ def connections(project: Project) -> Iterator[Connection]:
 
 
 def _address(model: Any) -> Any:
-    for name in ("broker", "url", "endpoint"):
+    for name in ("broker", "url", "endpoint", "listen"):
         if (url := getattr(model, name, None)) is not None:
             return broker_address(url) if urlsplit(url).scheme in ("mqtt", "mqtts", "ws", "wss") else url.rstrip("/")
     if hasattr(model, "registers"):

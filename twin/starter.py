@@ -98,7 +98,7 @@ sensor_ingestion:
         - pattern: "telemetry/#"
 
   unbound: create # a reading from an unknown device makes a discovered node; or dead_letter
-  discovery_limit: 100 # new nodes a minute
+  discovery_limit: 100 # new nodes a minute; off: as many as come
 
 normalization:
   rules:

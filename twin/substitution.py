@@ -19,12 +19,36 @@ from .finding import Finding, path_text
 from .suggestion import nearest
 
 SECRET_KEYS = frozenset(
-    {"password", "key_password", "private_key_password", "psk", "token", "api_key", "auth_token", "routing_key"}
+    {
+        "password",
+        "key_password",
+        "private_key_password",
+        "user_private_key_password",
+        "psk",
+        "token",
+        "api_key",
+        "auth_token",
+        "routing_key",
+        "secret",
+    }
 )
 """Fields that keep their reference: what it stands for is fetched by `reveal` and written down nowhere."""
 LATE_KEYS = frozenset({"headers"})
 """Mappings whose texts are filled in when they are sent, because there may be a secret in them."""
-TEMPLATE_KEYS = frozenset({"fields", "schema", "parts", "message", "description", "component_types"})
+TEMPLATE_KEYS = frozenset(
+    {
+        "fields",
+        "schema",
+        "parts",
+        "message",
+        "description",
+        "component_types",
+        "name_template",
+        "topic_template",
+        "payload_template",
+        "payload",
+    }
+)
 """Fields, mappings and sections whose `${...}` an engine fills in, or each instance of a type."""
 
 _REFERENCE = re.compile(r"(?<!\$)\$\{([^{}]*)\}")

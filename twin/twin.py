@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -39,8 +39,8 @@ from .recovery import open_or_renew, recover
 from .reports import Reports
 from .scenarios import Scenarios
 from .state import TwinState
+from .state_subscription import StateSubscription
 from .store_options import StoreOptions as StoreOptions
-from .subscription import StateSubscription
 from .times import NS, now_ns
 from .transfer import Transfer
 from .upkeep import Upkeep
@@ -198,22 +198,22 @@ class Twin:
         batch: ReadingBatch | None = None,
         *,
         identities: Sequence[str] = (),
+        positions: Mapping[str, int] | None = None,
         dead_letters: Sequence[DeadLetter] = (),
         counts: Counts | None = None,
     ) -> int:
-        """`submit` for coroutines: returns when it is durable."""
+        """`submit` for coroutines: returns when it is durable. positions: how far sources (SOURCE_PREFIX) were read."""
         self.budget.check()
-        return await self._journal.append(reading_parts(batch, dead_letters, counts), identity_hashes(identities))
+        parts = reading_parts(batch, dead_letters, counts, positions)
+        return await self._journal.append(parts, identity_hashes(identities))
 
     def change(self, build: Callable[[GraphEdit], T], author: str) -> T:
         """One revision of the structure: what `build` asks of the edit happens whole or, if it raises, not at all.
 
-        Returns what `build` returns, once the change is durable and `graph` shows it. It has the graph to itself:
-        changes run one after another.
+        Returns what `build` returns, once the change is durable and `graph` shows it. They run one after another.
         """
         with self._structure, collector_paused():
-            edit = GraphEdit(self.graph, author)
-            before = self.graph
+            edit, before = GraphEdit(self.graph, author), self.graph
             result = build(edit)
             change = edit.change()
             if change is not None:
@@ -363,7 +363,7 @@ class Twin:
 
     def subscribe_state(self, signals: NDArray[np.int32] | None = None) -> StateSubscription:
         """Follows the state of some signals, or of all, from now on."""
-        return StateSubscription(self.state, self._journal, signals)
+        return StateSubscription(self.state, self._journal, self._live.labels, signals)
 
     # Keeping house
 

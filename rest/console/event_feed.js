@@ -5,7 +5,7 @@ import { element, setText } from "./element.js";
 import { fullText, plain, spanText, timeText, withUnit } from "./format.js";
 
 const FIELDS = "seq time until recorded kind data retracts node { id name }";
-const LATEST = `{ events(newestFirst: true, first: 60) { ${FIELDS} } service { events } }`;
+const LATEST = `{ events(newestFirst: true, first: 60) { ${FIELDS} } }`;
 const FOLLOW = `subscription Events($after: Long) { events(after: $after) { ${FIELDS} } }`;
 const SHOWN = 200;
 
@@ -14,12 +14,14 @@ export class EventFeed {
     Object.assign(this, { list, count, subscriptions, onSelect, onEvent });
   }
 
-  async start() {
-    const { events, service } = await ask(LATEST);
-    this.seq = service.events;
+  /** Shows the last events and follows the log. Those behind the number `loaded` are news for whoever loaded the plant. */
+  async start(loaded) {
+    const { events } = await ask(LATEST);
+    this.seq = loaded;
     for (const event of events.reverse()) {
       this.seq = Math.max(this.seq, event.seq);
       this.add(event);
+      if (event.seq > loaded) this.onEvent(event);
     }
     this.note();
     this.subscriptions.follow(

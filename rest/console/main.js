@@ -5,13 +5,15 @@ import { emptyPage } from "./empty.js";
 import { EventFeed } from "./event_feed.js";
 import { GraphView } from "./graph_view.js";
 import { ask, Subscriptions } from "./graphql_client.js";
+import { signedIn } from "./login.js";
 import { NodePanel } from "./node_panel.js";
 import { OverviewPanel } from "./overview_panel.js";
 import { Plant } from "./plant.js";
 import { SearchBox } from "./search_box.js";
 
 const LIVE = `subscription Live($signals: [ID!]) { state(signals: $signals, maxHz: 5) { columns { signal value } } }`;
-const SERVICE = "{ service { version nodes signals readings trouble historyTrouble time } }";
+const SERVICE = "{ service { version nodes signals readings trouble historyTrouble } }";
+const LAST_EVENT = "{ events(newestFirst: true, first: 1) { seq } }";
 const FIGURES_EVERY = 2000;
 const SETTLE = 120; // ms: what changes together is asked for together
 const AGAIN = 2000;
@@ -203,21 +205,21 @@ $("zoom-in").onclick = () => view.zoom(1.3);
 $("zoom-out").onclick = () => view.zoom(1 / 1.3);
 
 async function start() {
-  const { nodes } = (await ask(SERVICE)).service;
+  const [last] = (await ask(LAST_EVENT)).events;
   await plant.load();
   showEmpty();
   view.show(plant);
   showLegend();
   followDrawn();
   select(decodeURIComponent(location.hash.slice(1)) || null);
-  await feed.start();
-  // What came between the first load and the start of the feed is in neither.
-  if ((await ask(SERVICE)).service.nodes !== nodes) reload();
-  setInterval(() => document.hidden || showFigures().catch(() => null), FIGURES_EVERY);
-  showFigures();
+  await feed.start(last?.seq ?? 0);
+  // Not every key may see the service's figures; the page is whole without them.
+  const figures = () => document.hidden || showFigures().catch(() => null);
+  setInterval(figures, FIGURES_EVERY);
+  figures();
 }
 
-start().catch((error) => {
+signedIn().then(start).catch((error) => {
   console.warn(error.message);
   setTimeout(() => location.reload(), 3000);
 });

@@ -5,10 +5,8 @@ import { element, HEALTH, healthBadge } from "./element.js";
 import { plain, timeText, withUnit } from "./format.js";
 import { healthOf } from "./plant.js";
 
-const OVERVIEW = `{
-  anomalies(first: 30) { id rule severity value operator threshold unit since node { id name } signal { id } }
-  sources { name protocol address state healthy error counters { name value } }
-}`;
+const ANOMALIES = "{ anomalies(first: 30) { id rule severity value operator threshold unit since node { id name } signal { id } } }";
+const SOURCES = "{ sources { name protocol address state healthy error counters { name value } } }";
 const WORST = { critical: 0, warning: 1 };
 
 export class OverviewPanel {
@@ -20,7 +18,8 @@ export class OverviewPanel {
   async show(plant) {
     this.shown = true;
     this.plant = plant;
-    const { anomalies, sources } = await ask(OVERVIEW);
+    // Not every key may see the sources.
+    const [{ anomalies }, { sources }] = await Promise.all([ask(ANOMALIES), ask(SOURCES).catch(() => ({ sources: [] }))]);
     if (!this.shown) return;
     anomalies.sort((a, b) => (WORST[a.severity] ?? 2) - (WORST[b.severity] ?? 2));
     this.host.replaceChildren(

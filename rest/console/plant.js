@@ -1,4 +1,4 @@
-// The plant as this page knows it: groups (lines, and areas with components of their own), components, arrows.
+// The plant as this page knows it: groups (lines, areas with components of their own, machines alone), components, arrows.
 
 import { ask } from "./graphql_client.js";
 
@@ -55,7 +55,9 @@ export class Plant {
       node.healthSignal = node.signals.find((signal) => signal.name === "health")?.id ?? null;
     }
     for (const node of components) this.nodes.get(node.parent?.id)?.parts.push(node);
-    this.groups = places.filter((node) => node.level === "LINE" || node.parts.length);
+    // Whoever may see one machine only sees it without the line that it stands in.
+    const alone = components.filter((node) => !this.nodes.has(node.parent?.id));
+    this.groups = [...places.filter((node) => node.level === "LINE" || node.parts.length), ...alone];
     this.arrows = components.flatMap((node) =>
       node.feedsInto.map((arrow) => ({ source: node.id, target: arrow.node.id, time: arrow.transferTime })),
     );
@@ -70,7 +72,7 @@ export class Plant {
   /** The group (line) that a node belongs to. */
   groupOf(node) {
     let at = node;
-    while (at && at.level === "COMPONENT") at = this.nodes.get(at.parent?.id);
+    while (at.level === "COMPONENT" && this.nodes.has(at.parent?.id)) at = this.nodes.get(at.parent.id);
     return at;
   }
 

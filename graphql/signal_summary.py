@@ -1,0 +1,56 @@
+"""A signal of a whole subtree at a glance."""
+
+from collections.abc import Sequence
+
+import strawberry
+
+from ..twin.model import Level, Node
+from ..twin.question_summary import Summary
+from .field import field
+from .scalars import Time
+from .view import View
+from .words import HealthStatus
+
+_WORST_FIRST = (HealthStatus.CRITICAL, HealthStatus.WARNING, HealthStatus.HEALTHY)
+
+
+@strawberry.type(description="The signals of one name at and below a node, if their latest reading is good and finite.")
+class SignalSummary:
+    view: strawberry.Private[View]
+    nodes: strawberry.Private[Sequence[Node]]
+    count: int = strawberry.field(description="How many count.")
+    left_out: int = strawberry.field(description="How many do not: text, no reading, not good, or without a unit.")
+    unit: str | None
+    min: float | None = strawberry.field(description="Null where none counts, as are the others.")
+    max: float | None
+    mean: float | None
+    min_at: strawberry.ID | None = strawberry.field(description="The signal of the least.")
+    max_at: strawberry.ID | None = strawberry.field(description="The signal of the greatest.")
+    oldest: Time | None = strawberry.field(description="When the oldest of the readings was so.")
+    newest: Time | None
+
+    @classmethod
+    def of(cls, view: View, nodes: Sequence[Node], found: Summary) -> "SignalSummary":
+        """What GraphQL shows of it."""
+        return cls(
+            view=view,
+            nodes=nodes,
+            count=found.count,
+            left_out=found.left_out,
+            unit=found.unit,
+            min=found.low,
+            max=found.high,
+            mean=found.mean,
+            min_at=None if found.low_at is None else strawberry.ID(found.low_at),
+            max_at=None if found.high_at is None else strawberry.ID(found.high_at),
+            oldest=None if found.oldest is None else Time(found.oldest),
+            newest=None if found.newest is None else Time(found.newest),
+        )
+
+    @field
+    def worst_health(self) -> HealthStatus:
+        """The worst health of the node and of what is below it; UNKNOWN where none is known."""
+        # What is wrong with a sensor is part of its component's health; one that stands alone has only its own.
+        equipment = [node for node in self.nodes if node.level is not Level.SENSOR] or self.nodes
+        known = {self.view.health(node)[1] for node in equipment}
+        return next((status for status in _WORST_FIRST if status in known), HealthStatus.UNKNOWN)
