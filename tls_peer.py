@@ -8,6 +8,7 @@ import asyncio
 import ssl
 from typing import Any
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 
@@ -33,7 +34,9 @@ def tls_peer(transport: asyncio.BaseTransport) -> dict[str, Any] | None:
 
 
 class TlsWebSocket(WebSocketsSansIOProtocol):
-    """uvicorn's protocol, whose scope names the peer."""
+    """uvicorn's protocol, whose scope names the peer, and which says itself when it has ended a connection."""
+
+    _ended = False
 
     def handle_connect(self, event: Any) -> None:
         """uvicorn: the opening request has come. The application's task begins after this."""
@@ -41,3 +44,19 @@ class TlsWebSocket(WebSocketsSansIOProtocol):
         if (peer := tls_peer(self.transport)) is not None and self.response.status_code == 101:
             extensions: dict[str, Any] = {**(self.scope["extensions"] or {}), "tls": peer}
             self.scope["extensions"] = extensions
+
+    def handle_parser_exception(self) -> None:
+        """uvicorn: the client broke the protocol, and the connection is closed for it."""
+        super().handle_parser_exception()
+        self._ended = True
+
+    def keepalive_timeout(self) -> None:
+        """uvicorn: the client answers no ping, and the connection is closed for it."""
+        super().keepalive_timeout()
+        self._ended = True
+
+    async def send(self, message: Any) -> None:
+        """To an application that has not read yet that the connection ended, the client is gone; it made no mistake."""
+        if self._ended:
+            raise ClientDisconnected
+        await super().send(message)
