@@ -14,6 +14,7 @@ from ..twin.plan_changes import Changes
 from .change_type import GraphChange, GraphPart
 from .context import Budget, Request
 from .field import subscription
+from .moment import MinRevision, seen
 from .news import reached
 from .scalars import Long
 from .view import View
@@ -28,6 +29,7 @@ class ChangeSubscription:
         after: Long | None = None,
         nodes: list[strawberry.ID] | None = None,
         parts: list[GraphPart] | None = None,
+        min_revision: MinRevision = None,
     ) -> AsyncGenerator[GraphChange, None]:
         """The revisions of the structure, each once and in order, from behind `after` on; from now on unless told.
 
@@ -39,6 +41,7 @@ class ChangeSubscription:
             if given is not None and not given:
                 raise InvalidValueError(f"{name} is empty: leave it out, or say what is to be followed", name)
         request = info.context
+        await seen(request, min_revision)
         twin, under = request.service.twin, request.principal.under
         revisions = twin.revisions
         start = revisions.newest if after is None else int(after)

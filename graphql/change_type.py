@@ -17,6 +17,7 @@ from ..twin.plan_text import changes_text
 from .field import field
 from .node_type import Node, check_first
 from .scalars import Long, Time
+from .timed import timed
 from .view import View
 
 MOST = 10_000
@@ -108,6 +109,7 @@ class ChangedRelationship:
 
 
 @strawberry.type(description="A revision of the structure: all of it holds from then on, or it would not be told.")
+@timed
 class GraphChange:
     view: strawberry.Private[View]
     graph: strawberry.Private[Graph]

@@ -11,6 +11,7 @@ from ..twin.event_gap import GONE
 from .context import Budget, Request
 from .event_type import Event
 from .field import subscription
+from .moment import MinRevision, seen
 from .news import reached
 from .scalars import Long
 from .view import View
@@ -27,6 +28,7 @@ class EventSubscription:
         after: Long | None = None,
         kind: str | None = None,
         node: strawberry.ID | None = None,
+        min_revision: MinRevision = None,
     ) -> AsyncGenerator[Event, None]:
         """The log of events, each once and in order, from the number behind `after` on; from now on unless told.
 
@@ -34,6 +36,7 @@ class EventSubscription:
         Where events are gone comes one of the kind `gone`, whatever was asked for; its data have their numbers, `from`
         and `to`.
         """
+        await seen(info.context, min_revision)
         twin = info.context.service.twin
         key = None if node is None else twin.graph.find(node).key
         seq = twin.last_event_seq if after is None else int(after)

@@ -20,9 +20,11 @@ from ..twin.state_subscription import StateSubscription as Changes
 from .context import Budget, Request
 from .field import field, subscription
 from .followed_nodes import FollowedNodes
+from .moment import MinRevision, seen
 from .node_where import NodeWhere
-from .scalars import Long, NumberColumn, TextColumn, TimeColumn, ValueColumn, numbers, times
+from .scalars import Instants, Long, NumberColumn, TextColumn, TimeColumn, ValueColumn, numbers
 from .signal_type import Signal
+from .timed import timed
 from .view import View
 
 # Rows that are formatted on the event loop; more of them would hold up the readings, so a thread does it.
@@ -33,6 +35,7 @@ Indexes = NDArray[np.int32]
 
 
 @strawberry.type(description="The latest readings of some signals as columns of equal length.")
+@timed
 class StateColumns:
     signal: TextColumn = strawberry.field(description="The signals' ids.")
     index: NumberColumn = strawberry.field(description="The signals' numbers.")
@@ -75,6 +78,7 @@ class StateSubscription:
         signals: list[strawberry.ID] | None = None,
         max_hz: float = 20.0,
         where: NodeWhere | None = None,
+        min_revision: MinRevision = None,
     ) -> AsyncGenerator[StateBatch, None]:
         """The state: first the whole, then what changed, at most `maxHz` times a second.
 
@@ -83,6 +87,7 @@ class StateSubscription:
         """
         if not 0 < max_hz <= FASTEST_HZ:
             raise InvalidValueError(f"maxHz must be above 0 and at most {FASTEST_HZ:g}, not {max_hz:g}", "maxHz")
+        await seen(info.context, min_revision)
         loop = asyncio.get_running_loop()
         filtered = None if where is None else FollowedNodes(where)
         # Followed before the first look, so that what changes meanwhile is told again, never missed.
@@ -145,7 +150,7 @@ def _columns(view: View, indexes: Indexes, state: live.StateColumns) -> StateCol
         signal=_ids(view.graph, indexes),
         index=NumberColumn(numbers(indexes)),
         value=ValueColumn(values),
-        time=TimeColumn(times(state.time.tolist())),
+        time=TimeColumn(Instants(state.time.tolist())),
         quality=NumberColumn(numbers(state.quality)),
     )
 
