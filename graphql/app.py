@@ -1,9 +1,11 @@
-"""GraphQL over HTTP and WebSocket at /graphql, and GraphiQL, served from here, for whoever opens it in a browser."""
+"""GraphQL at /graphql: over HTTP, server-sent events and WebSocket, and GraphiQL for whoever opens it in a browser."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -16,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
+from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import SubscribeMessage
@@ -27,6 +30,7 @@ from graphql import GraphQLError
 from ..twin.access import acting_for
 from ..twin.errors import IoTSenseError
 from .context import HISTORY_READERS, Context, Request
+from .event_stream import EventStream, alone, until
 from .options import DEFAULTS, Options
 from .safelist import asked_text
 from .schema import schema
@@ -56,11 +60,17 @@ class PersistedHandler(BaseGraphQLTransportWSHandler[Request, None]):
             payload["query"] = text
         await super().handle_subscribe(message)
 
+    async def handle_task_exception(self, error: Exception) -> None:
+        """Tells the log. Who goes away while something is said to it is no trouble of ours."""
+        if not isinstance(error, WebSocketDisconnected):
+            await super().handle_task_exception(error)
+
 
 class Application(GraphQL[Request, None]):
     """Strawberry's application with our context, JSON and GraphiQL."""
 
     graphql_transport_ws_handler_class = PersistedHandler
+    stream_transport_classes_by_protocol = MappingProxyType({GRAPHQL_SSE_PROTOCOL: EventStream})
 
     def __init__(self, context: Context, options: Options = DEFAULTS) -> None:
         super().__init__(schema, subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL, GRAPHQL_SSE_PROTOCOL))
@@ -78,7 +88,8 @@ class Application(GraphQL[Request, None]):
         origin = request.client.host if request.client is not None and request.client.host else "this machine's socket"
         principal = acting_for(request.scope)
         seen = self._service.seen_by(principal)
-        return Request(seen, self._readers, origin=origin, principal=principal, options=self._options)
+        streams = self.is_websocket_request(request) or bool(self._get_stream_transport_from_headers(request.headers))
+        return Request(seen, self._readers, origin=origin, principal=principal, options=self._options, streams=streams)
 
     async def on_ws_connect(self, context: Request) -> UnsetType | dict[str, object] | None:
         """Lets a browser, which cannot set headers, say who it is: `{"authorization": "Bearer KEY"}`."""
@@ -91,14 +102,27 @@ class Application(GraphQL[Request, None]):
             context.service = self._service.seen_by(context.principal)
         return await super().on_ws_connect(context)
 
-    async def execute_single(self, *arguments: Any, **named: Any) -> ExecutionResult:
-        """What a request asks, in words or by the hash of the words."""
+    async def execute_operation(self, *arguments: Any, **named: Any) -> Any:
+        """What a request asks, in words or by the hash of the words: one answer, or a stream of them."""
         asked = named["request_data"]
         try:
             text = asked_text(self._options.safelist, asked.query, asked.extensions)
         except GraphQLError as error:
-            return ExecutionResult(data=None, errors=[error])
-        return await super().execute_single(*arguments, **named | {"request_data": replace(asked, query=text)})
+            refused = ExecutionResult(data=None, errors=[error])
+            return refused if self._get_stream_transport(asked.protocol) is None else alone(refused)
+        return await super().execute_operation(*arguments, **named | {"request_data": replace(asked, query=text)})
+
+    async def create_streaming_response(
+        self,
+        request: HttpRequest | WebSocket,
+        stream: Callable[[], AsyncIterator[str]],
+        sub_response: Response,
+        headers: Mapping[str, str],
+    ) -> Response:
+        """A stream of answers, which ends with the service."""
+        return await super().create_streaming_response(
+            request, lambda: until(stream(), self._service.stopping), sub_response, headers
+        )
 
     def encode_json(self, data: object) -> str:
         """Text, not bytes: bytes would go out as binary frames, which the protocol does not know."""

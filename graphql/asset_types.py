@@ -11,6 +11,7 @@ from .event_type import Event
 from .field import field
 from .scalars import Time
 from .signal_type import HOUR_NS, MOST_POINTS, History, Signal
+from .timed import timed
 from .view import View
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Stretch:
 
 
 @strawberry.type(description="An asset at a node, from its installation on.")
+@timed
 class Stay:
     view: strawberry.Private[View]
     stay: strawberry.Private[twin_assets.Stay]

@@ -8,6 +8,7 @@ from ..twin.command import Command as Record
 from ..twin.command import CommandState
 from .field import field
 from .scalars import Time, Value
+from .timed import timed
 from .view import View
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ strawberry.enum(CommandState, description="Where a command is in its life; `held
 
 
 @strawberry.type(description="A value that a signal shall have, from the request to its confirmation at the device.")
+@timed
 class Command:
     view: strawberry.Private[View]
     record: strawberry.Private[Record]

@@ -49,6 +49,8 @@ class Context(Protocol):
     @property
     def commands(self) -> Commands | None: ...
     @property
+    def stopping(self) -> asyncio.Event: ...
+    @property
     def audit(self) -> AuditTrail | None: ...
     def seen_by(self, principal: Principal) -> "Context": ...
     async def proven_by(self, authorization: str, address: str) -> Principal: ...
@@ -81,8 +83,8 @@ class Request:
     """What the resolvers of one request share: the service, its budget, and the seats of those who read history.
 
     origin: where the request came from. principal: whom it acts for; `service` is what that one may see of it.
-    connection_params: what a WebSocket's client said when it began. options: what the service allows. views: the plant
-    as of each instant that the operation asks for.
+    connection_params: what a WebSocket's client said when it began. options: what the service allows. streams: whether
+    the answer may come in pieces. views: the plant as of each instant that the operation asks for.
     """
 
     service: Context
@@ -92,6 +94,7 @@ class Request:
     principal: Principal = LOCAL
     connection_params: Mapping[str, object] | None = None
     options: Options = DEFAULTS
+    streams: bool = True
     views: dict[Instant, "asyncio.Future[View]"] = field(default_factory=dict)
 
     def begin(self) -> None:

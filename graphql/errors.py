@@ -5,7 +5,9 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import MaskErrors
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
 from graphql import GraphQLError
 
@@ -53,9 +55,21 @@ def plain(error: GraphQLError) -> GraphQLError:
         return _with(error, error.message, {"code": "BAD_REQUEST"} | dict(error.extensions or {}))
     if isinstance(cause, errors.IoTSenseError):
         return _with(error, str(cause), extensions(cause))
+    if isinstance(cause, MissingQueryError | CannotGetOperationTypeError | InvalidOperationTypeError):
+        return _with(error, _unasked(cause), {"code": "BAD_REQUEST"})
     number = uuid.uuid4().hex[:12]
     log.error("a resolver failed (%s) at %s", number, error.path, exc_info=cause)
     return _with(error, f"internal error {number}; the service's log tells more", {"code": "INTERNAL"})
+
+
+def _unasked(cause: Exception) -> str:
+    """What is wrong with a request, in words, before anything of it is looked at."""
+    match cause:
+        case InvalidOperationTypeError():
+            return cause.as_http_error_reason("this method")
+        case CannotGetOperationTypeError():
+            return cause.as_http_error_reason()
+    return "there is no query"
 
 
 def _cause(error: GraphQLError) -> BaseException | None:

@@ -8,6 +8,7 @@ from strawberry.scalars import JSON
 from ..twin import model
 from .field import field
 from .scalars import Long, Time, finite
+from .timed import timed
 from .view import View
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ SignalRef = Annotated["Signal", strawberry.lazy(".signal_type")]
 
 
 @strawberry.type(description="Something that happened; an interval where `until` is set.")
+@timed
 class Event:
     view: strawberry.Private[View]
     event: strawberry.Private[model.Event]
@@ -54,6 +56,7 @@ class Event:
 
 
 @strawberry.type(description="Something that a rule noticed; open until the reading that clears it.")
+@timed
 class Anomaly:
     view: strawberry.Private[View]
     event: strawberry.Private[model.Event]

@@ -12,6 +12,7 @@ from ..twin.question_rollup import Aggregate
 from ..twin.question_step import Direction
 from .field import field
 from .scalars import Time, finite
+from .timed import timed
 from .view import View
 from .words import QualityWord
 
@@ -158,6 +159,7 @@ class LeftOut:
 
 
 @strawberry.type(description="A signal of many nodes as one value.")
+@timed
 class Rollup:
     value: float | None = strawberry.field(description="Null where no signal counts.")
     unit: str | None
@@ -186,6 +188,7 @@ class Rollup:
 
 
 @strawberry.type(description="What a stop does to a node.")
+@timed
 class StopEffect:
     view: strawberry.Private[View]
     effect: strawberry.Private[question_impact.Effect]

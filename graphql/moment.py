@@ -17,6 +17,7 @@ from .scalars import Long, Time
 from .view import View
 
 Ask = Info[Request, None]
+MinRevision = Annotated[Long | None, strawberry.argument(description="Sees at least this revision of the structure.")]
 _NOW: Instant = (None, None, None)
 _MOMENT: dict[str, Any] = {
     "as_of": Annotated[
@@ -26,9 +27,7 @@ _MOMENT: dict[str, Any] = {
         Time | None, strawberry.argument(description="By what was recorded until then, without later corrections.")
     ],
     "scenario": Annotated[strawberry.ID | None, strawberry.argument(description="In this scenario instead.")],
-    "min_revision": Annotated[
-        Long | None, strawberry.argument(description="Sees at least this revision of the structure.")
-    ],
+    "min_revision": MinRevision,
 }
 
 
@@ -55,13 +54,19 @@ def plant_field(resolver: Callable[..., object]) -> StrawberryField:
     return field(at)
 
 
+async def seen(request: Request, min_revision: int | None) -> None:
+    """Waits for a revision, if one is named; raises NotYetError if it does not come."""
+    if min_revision is not None:
+        await request.service.twin.revisions.seen(int(min_revision))
+
+
 async def _view(
     request: Request, as_of: int | None, known_at: int | None, scenario: str | None, min_revision: int | None
 ) -> View:
     """One view for all fields of an operation that ask for the same instant: they agree, and it is looked up once."""
     twin, instant, views = request.service.twin, (as_of, known_at, scenario), request.views
     if min_revision is not None:
-        await twin.revisions.seen(int(min_revision))
+        await seen(request, min_revision)
         if (made := views.get(instant)) is not None and (await made).graph.revision < min_revision:
             views.pop(instant, None)
     made = views.get(instant)

@@ -1,10 +1,11 @@
 """Filters of nodes: `where` as it is written in a question, and the condition that is made of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from typing import Any
 
 import strawberry
 
+from ..twin.chosen_signals import at_and_below
 from ..twin.errors import InvalidValueError
 from ..twin.model import Level, Node, Origin, Quality
 from ..twin.question_rollup import shown_under
@@ -74,16 +75,32 @@ class NodeWhere:
     not_: list["NodeWhere"] | None = _maybe("None of these.", name="not")
 
 
-def condition(view: View, where: NodeWhere) -> Test:
-    """What `where` says as a test of nodes; raises InvalidValueError for what is empty or contradicts itself."""
-    return _Conditions(view).of(where, "where")
+def condition(view: View, where: NodeWhere, roots: MutableMapping[str, int] | None = None) -> Test:
+    """What `where` says as a test of nodes; raises InvalidValueError for what is empty or contradicts itself.
+
+    `roots` keeps which nodes (keys) `under` meant, for whoever asks the same of a later view: they may have other ids
+    then, or be gone.
+    """
+    return _Conditions(view, {} if roots is None else roots).of(where, "where")
+
+
+def is_living(where: NodeWhere) -> bool:
+    """Whether it asks for what changes without a revision of the structure: health, staleness, signals."""
+    own = (where.health, where.stale, where.signal)
+    return any(each is not None for each in own) or any(is_living(each) for each in _inner(where))
+
+
+def _inner(where: NodeWhere) -> Iterator[NodeWhere]:
+    for each in (where.and_, where.or_, where.not_):
+        yield from each or ()
 
 
 class _Conditions:
     """Makes tests; counts them, since each is run for every node."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, roots: MutableMapping[str, int]) -> None:
         self._view = view
+        self._roots = roots
         self._left = MOST_CONDITIONS
 
     def of(self, where: NodeWhere, place: str) -> Test:
@@ -111,13 +128,17 @@ class _Conditions:
             prefix = str(_filled(where.id_prefix, f"{place}.idPrefix"))
             tests.append(lambda node: node.id.startswith(prefix))
         if where.under is not None:
-            root = self._view.find(where.under).key
-            below = {root, *(node.key for node in self._view.graph.descendants(root))}
+            below = at_and_below(self._view.graph, [self._root(where.under)])
             tests.append(lambda node: node.key in below)
         if where.search is not None:
             words = str(_filled(where.search.strip(), f"{place}.search")).lower().split()
             tests.append(lambda node: mentions(node, words))
         return tests
+
+    def _root(self, id: str) -> int:
+        if id not in self._roots:
+            self._roots[id] = self._view.find(id).key
+        return self._roots[id]
 
     def _living(self, where: NodeWhere, place: str) -> list[Test]:
         view, tests = self._view, list[Test]()

@@ -8,6 +8,7 @@ from ..twin.access import Scope
 from .context import Request
 from .field import root_field
 from .scalars import Long, Time
+from .timed import timed
 
 
 @strawberry.type(description="How much of something waits for an endpoint.")
@@ -17,6 +18,7 @@ class Backlog:
 
 
 @strawberry.type(description="A broker or web service that is published to.")
+@timed
 class PublishingEndpoint:
     id: strawberry.ID
     type: str

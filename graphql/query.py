@@ -84,6 +84,11 @@ class Query(
         return (await find_page(view, view.graph.nodes(), where, order_by, first, after)).connection()
 
     @plant_field
+    def revision(self, view: View) -> Long:
+        """The revision of the structure that all fields of this answer show, if they ask for the same instant."""
+        return Long(view.graph.revision)
+
+    @plant_field
     def signal(self, view: View, id: strawberry.ID) -> Signal | None:
         """A signal: line.component.sensor, component.speed, component.health ..."""
         return Signal.of(view, view.graph.find_signal(id))

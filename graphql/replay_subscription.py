@@ -12,7 +12,9 @@ from ..twin.replay import Frame, Player, Stretch, chosen_signals, granularity_of
 from ..twin.times import NS, now_ns
 from .context import Request
 from .field import subscription
-from .scalars import Long, NumberColumn, TextColumn, Time, TimeColumn, ValueColumn, numbers, times
+from .moment import MinRevision, seen
+from .scalars import Instants, Long, NumberColumn, TextColumn, Time, TimeColumn, ValueColumn, numbers
+from .timed import timed
 
 From = Annotated[Time, strawberry.argument(name="from", description="Where it begins.")]
 Speed = Annotated[
@@ -25,6 +27,7 @@ Granularity = Annotated[
 
 
 @strawberry.type(description="The plant at an instant of a replay: columns of the signals that changed since before.")
+@timed
 class ReplayFrame:
     replay: strawberry.ID = strawberry.field(description="Under this id the replay can be paused and moved.")
     time: Time
@@ -48,7 +51,7 @@ class ReplayFrame:
             signal=TextColumn([graph.signal_id(graph.signal(index)) for index in frame.signals.tolist()]),
             index=NumberColumn(numbers(frame.signals)),
             value=ValueColumn(texts_and_numbers(frame)),
-            at=TimeColumn(times(columns.time.tolist())),
+            at=TimeColumn(Instants(columns.time.tolist())),
             quality=NumberColumn(numbers(columns.quality)),
         )
 
@@ -66,8 +69,10 @@ class ReplaySubscription:
         nodes: list[strawberry.ID] | None = None,
         known_at: Time | None = None,
         scenario: strawberry.ID | None = None,
+        min_revision: MinRevision = None,
     ) -> AsyncGenerator[ReplayFrame, None]:
         """Plays [from, to] again, at most 20 frames a second; `POST /api/v1/iotsense/replay/ID` moves it meanwhile."""
+        await seen(info.context, min_revision)
         service = info.context.service
         step = granularity_of(service.twin) if granularity is None else round(parse_duration(granularity) * NS)
         end = now_ns() if to is None else int(to)

@@ -12,7 +12,9 @@ from ..twin.errors import InvalidValueError
 from ..twin.revision_log import LoggedRevision, diff, logged
 from .context import Request
 from .field import root_field
+from .moment import MinRevision, seen
 from .scalars import Long, Time
+from .timed import timed
 
 MOST = 1_000
 Ask = Info[Request, None]
@@ -22,6 +24,7 @@ From = Annotated[
 
 
 @strawberry.type(description="A change of the structure.")
+@timed
 class Revision:
     revision: Long
     recorded: Time
@@ -54,18 +57,27 @@ class StructureDiff:
 class RevisionQuery:
     @root_field(Scope.PLANT_READ)
     async def revisions(
-        self, info: Ask, node: strawberry.ID | None = None, before: Long | None = None, first: int = 100
+        self,
+        info: Ask,
+        node: strawberry.ID | None = None,
+        before: Long | None = None,
+        first: int = 100,
+        min_revision: MinRevision = None,
     ) -> list[Revision]:
         """The revisions of the structure (or those that touched a node), the newest first."""
         if not 1 <= first <= MOST:
             raise InvalidValueError(f"first must be between 1 and {MOST}, not {first}", "first")
+        await seen(info.context, min_revision)
         limit = 2**53 if before is None else int(before)
         found, _ = await asyncio.to_thread(logged, info.context.service.twin, node, limit, first)
         return [Revision.of(each) for each in found]
 
     @root_field(Scope.PLANT_READ)
-    async def structure_diff(self, info: Ask, from_: From, to: str | None = None) -> StructureDiff:
+    async def structure_diff(
+        self, info: Ask, from_: From, to: str | None = None, min_revision: MinRevision = None
+    ) -> StructureDiff:
         """What differs between two revisions, each a number or a time; `to` is the newest unless told."""
+        await seen(info.context, min_revision)
         found = await asyncio.to_thread(diff, info.context.service.twin, from_, to)
         changes = found.changes
         return StructureDiff(

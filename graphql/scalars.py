@@ -41,9 +41,12 @@ def numbers(column: NDArray[Any]) -> list[float | int | None]:
     return list(column.tolist())
 
 
-def times(column: Iterable[int]) -> list[str | None]:
-    """A column of ns as ISO 8601 texts; null where there never was a reading."""
-    return [None if time == NEVER else format_time(int(time)) for time in column]
+class Instants(list[str | None]):
+    """A column of instants as ISO 8601 texts; null where there never was a reading. `ns` are the same as they are."""
+
+    def __init__(self, ns: Iterable[int]) -> None:
+        self.ns = [int(time) for time in ns]
+        super().__init__(None if time == NEVER else format_time(time) for time in self.ns)
 
 
 def _parse_time(value: object) -> Time:

@@ -13,9 +13,11 @@ from ..twin.twin import Twin
 from .context import Request
 from .field import root_field
 from .scalars import Time, Value
+from .timed import timed
 
 
 @strawberry.type(description="A signal that a scenario holds at a value, from a time on.")
+@timed
 class HeldSignal:
     signal: strawberry.ID
     time: Time
@@ -23,6 +25,7 @@ class HeldSignal:
 
 
 @strawberry.type(description="A fork of the plant; give its id as `scenario` to any question.")
+@timed
 class Scenario:
     id: strawberry.ID
     title: str | None

@@ -5,7 +5,6 @@ from typing import Any
 
 import strawberry
 from graphql.execution import Executor
-from strawberry.extensions import ParserCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
@@ -17,7 +16,7 @@ from .mutation import Mutation
 from .query import Query
 from .scalars import SCALARS
 from .subscription import Subscription
-from .validation import Validation
+from .validation import Parsing, Validation
 
 
 class Schema(strawberry.Schema):
@@ -37,7 +36,7 @@ def make_schema(executor: type[Executor[Any]] = TimedExecutor) -> Schema:
         execution_context_class=executor,
         extensions=[
             lambda: PlainErrors(),
-            lambda: ParserCache(),
+            lambda: Parsing(),
             lambda: Validation(),
         ],
     )

@@ -9,6 +9,7 @@ from ..ingest.source_state import SourceCounters, SourceStatus
 from .context import Context
 from .field import field
 from .scalars import Long, Time
+from .timed import timed
 
 
 @strawberry.type(description="A count of what a source did.")
@@ -18,6 +19,7 @@ class Counter:
 
 
 @strawberry.type(description="A configured source and how it is doing.")
+@timed
 class Source:
     name: str
     protocol: str
@@ -75,6 +77,7 @@ class Account:
 
 
 @strawberry.type(description="The running service.")
+@timed
 class Service:
     context: strawberry.Private[Context]
     version: str

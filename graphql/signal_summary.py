@@ -8,6 +8,7 @@ from ..twin.model import Level, Node
 from ..twin.question_summary import Summary
 from .field import field
 from .scalars import Time
+from .timed import timed
 from .view import View
 from .words import HealthStatus
 
@@ -15,6 +16,7 @@ _WORST_FIRST = (HealthStatus.CRITICAL, HealthStatus.WARNING, HealthStatus.HEALTH
 
 
 @strawberry.type(description="The signals of one name at and below a node, if their latest reading is good and finite.")
+@timed
 class SignalSummary:
     view: strawberry.Private[View]
     nodes: strawberry.Private[Sequence[Node]]

@@ -14,7 +14,8 @@ from ..twin.state import NEVER, Reading
 from ..twin.times import NS
 from .field import field
 from .loading import Span
-from .scalars import NumberColumn, Time, TimeColumn, Value, ValueColumn, numbers, times
+from .scalars import Instants, NumberColumn, Time, TimeColumn, Value, ValueColumn, numbers
+from .timed import timed
 from .view import View
 from .words import QualityWord
 
@@ -27,6 +28,7 @@ HOUR_NS = 3_600 * NS
 
 
 @strawberry.type(description="Columns of equal length. With `bucket` set, a row stands for all readings of a bucket.")
+@timed
 class History:
     time: TimeColumn = strawberry.field(description="When it was so, or when the bucket begins.")
     value: ValueColumn = strawberry.field(
@@ -52,6 +54,7 @@ class History:
 
 
 @strawberry.type(description="A named time series on a node.")
+@timed
 class Signal:
     view: strawberry.Private[View]
     signal: strawberry.Private[model.Signal]
@@ -168,7 +171,7 @@ class Signal:
         """What GraphQL shows of a history of it over [start, end) [ns]."""
         figures = rows.figures
         return History(
-            time=TimeColumn(times(rows.time)),
+            time=TimeColumn(Instants(rows.time)),
             value=ValueColumn(self._values(rows)),
             low=NumberColumn(numbers(rows.low)),
             high=NumberColumn(numbers(rows.high)),
@@ -198,6 +201,7 @@ def _optional(values: NDArray[np.float64] | None) -> NumberColumn | None:
 
 
 @strawberry.type(description="What a node shows under a name: one value, or a list such as the joints of a robot.")
+@timed
 class StateEntry:
     view: strawberry.Private[View]
     members: strawberry.Private[list[model.Signal]]

@@ -9,10 +9,12 @@ from ..twin.history_report import Kept as KeptNow
 from .field import root_field
 from .moment import Ask, plant_field
 from .scalars import Long, Time
+from .timed import timed
 from .view import View
 
 
 @strawberry.type(description="One kind of what is kept: raw readings, thinned ones (for replay), or a tier.")
+@timed
 class Kept:
     name: str
     parts: int

@@ -7,11 +7,13 @@ as rules of their own.
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from strawberry.extensions import SchemaExtension
+from strawberry.extensions import ParserCache, SchemaExtension
 from strawberry.schema.schema import validate_document
+from strawberry.types.graphql import OperationType
 
 from graphql import DocumentNode, GraphQLError, NoSchemaIntrospectionCustomRule, get_operation_ast
 
@@ -23,6 +25,7 @@ from .shape import misshapen
 
 MOST_TOKENS = 4_000
 TOO_COSTLY = "TOO_COSTLY"
+BAD_REQUEST = "BAD_REQUEST"
 
 _MOST_KNOWN = 128  # as many as the cache of parsed texts holds, by which a document comes again as the same object
 _SUGGESTION = re.compile(r" Did you mean .*\?$", re.DOTALL)
@@ -41,6 +44,17 @@ class _Known:
 _known: "OrderedDict[tuple[int, int, bool], _Known]" = OrderedDict()
 
 
+class Parsing(ParserCache):
+    """Texts that are asked again are parsed once."""
+
+    def on_parse(self) -> Iterator[None]:
+        """Before parsing. What is no GraphQL is parsed again by Strawberry, which tells its mistakes."""
+        with suppress(GraphQLError):
+            context = self.execution_context
+            context.graphql_document = self.cached_parse_document(context.query, **context.parse_options)
+        yield
+
+
 class Validation(SchemaExtension):
     """Validates with limits on depth, aliases, tokens and cost; answers only what is on the list, if there is one."""
 
@@ -53,7 +67,12 @@ class Validation(SchemaExtension):
         """Instead of the schema's own validation."""
         context = self.execution_context
         options = context.context.options if isinstance(context.context, Request) else DEFAULTS
-        if options.safelist is not None and context.query not in options.safelist:
+        if context.operation_type is OperationType.SUBSCRIPTION and not _streams(context.context):
+            words = (
+                "a subscription is asked for over a WebSocket (graphql-transport-ws) or with Accept: text/event-stream"
+            )
+            context.pre_execution_errors = [GraphQLError(words, extensions={"code": BAD_REQUEST})]
+        elif options.safelist is not None and context.query not in options.safelist:
             words = "only questions of the safelist are answered, and this is none of them"
             context.pre_execution_errors = [GraphQLError(words, extensions={"code": NOT_LISTED})]
         else:
@@ -95,6 +114,10 @@ class Validation(SchemaExtension):
             return []
         words = f"this question would cost {cost:,} and the limit is {limit:,}; ask for smaller pages, or less of each"
         return [GraphQLError(words, operation, extensions={"code": TOO_COSTLY, "cost": cost, "limit": limit})]
+
+
+def _streams(request: object) -> bool:
+    return not isinstance(request, Request) or request.streams
 
 
 def _without_suggestion(error: GraphQLError) -> GraphQLError:

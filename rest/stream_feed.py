@@ -53,7 +53,7 @@ class Feed:
             looked = loop.time()
             changed = self._changes.taken()
             if self._twin.graph is not self._chosen.graph:
-                changed = np.union1d(changed, self._chosen.follow(self._twin.graph)).astype(np.int32)
+                changed = np.union1d(changed, self._chosen.follow(self._twin.graph).came).astype(np.int32)
                 await self._tell_table(socket)
             changed = self._chosen.among(changed)
             if len(changed) or not alive:

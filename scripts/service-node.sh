@@ -3,7 +3,7 @@
 # ${XDG_CACHE_HOME:-~/.cache}/iotsense/node/KEY/node_modules, where KEY stands for the list below. Needs Node.js 18.
 set -eu
 directory=$(dirname "$0")
-packages="node-opcua@2.182.2 modbus-serial@8.0.25 @bacnet-js/client@3.3.2 coap@1.5.0 aedes@1.2.0 mqtt@5.16.0 kafkajs@2.2.4 sparkplug-client@3.2.4 sparkplug-payload@1.0.3 ws@8.18.3 typescript@5.9.3 openapi-typescript@7.13.0 oidc-provider@9.5.1"
+packages="node-opcua@2.182.2 modbus-serial@8.0.25 @bacnet-js/client@3.3.2 coap@1.5.0 aedes@1.2.0 mqtt@5.16.0 kafkajs@2.2.4 sparkplug-client@3.2.4 sparkplug-payload@1.0.3 ws@8.18.3 typescript@5.9.3 openapi-typescript@7.13.0 oidc-provider@9.5.1 graphql@16.15.0 graphql-ws@6.4.2 graphql-sse@2.6.1"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/iotsense/node
 home=$cache/$(echo "$packages" | cksum | cut -d' ' -f1)
 

@@ -50,6 +50,7 @@ class Context:
     started: int = field(default_factory=now_ns)
     sources: Callable[[], Mapping[str, SourceStatus]] = lambda: {"mqtt": running_source()}
     players: Players = field(default_factory=Players)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
     audit: None = None
 
     async def proven_by(self, authorization: str, address: str) -> Principal:

@@ -39,7 +39,11 @@ def _arguments(declared: dict[str, core.GraphQLArgument], id: str, with_ids: boo
 
 
 def _takes_id(type: GraphQLInputType) -> bool:
-    return core.get_named_type(type).name == "ID"
+    """An id itself, or something that has a field for one, such as a filter."""
+    named = core.get_named_type(type)
+    if isinstance(named, GraphQLInputObjectType):
+        return any(core.get_named_type(each.type).name == "ID" for each in named.fields.values())
+    return named.name == "ID"
 
 
 def _value(type: GraphQLInputType, id: str) -> str:
@@ -50,7 +54,7 @@ def _value(type: GraphQLInputType, id: str) -> str:
         return next(iter(type.values))
     if isinstance(type, GraphQLInputObjectType):
         wanted: dict[str, Any] = {k: each for k, each in type.fields.items() if core.is_required_input_field(each)}
-        wanted |= {k: each for k, each in type.fields.items() if _takes_id(each.type)}
+        wanted |= {k: each for k, each in type.fields.items() if core.get_named_type(each.type).name == "ID"}
         return "{" + ", ".join(f"{k}: {_value(each.type, id)}" for k, each in wanted.items()) + "}"
     name = core.get_named_type(type).name
     return _SCALARS.get(name, f'"{id}"')

@@ -425,20 +425,20 @@ async def test_a_client_that_does_not_read_costs_no_memory_and_gets_the_latest(t
         twin.change(_thousand, "test")
         made = 0
         with serving(Context(twin)) as server:
-            from iotsense.graphql import subscription
+            from iotsense.graphql import state_subscription
 
-            original = subscription._batch
+            original = state_subscription._batch
 
             async def counted(*args, **more):  # type: ignore[no-untyped-def]
                 nonlocal made
                 made += 1
                 return await original(*args, **more)
 
-            subscription._batch = counted
+            state_subscription._batch = counted
             try:
                 await _stall(server, twin, lambda: made)
             finally:
-                subscription._batch = original
+                state_subscription._batch = original
 
 
 async def _stall(server: Server, twin: Twin, made) -> None:  # type: ignore[no-untyped-def]

@@ -232,18 +232,32 @@ async def test_a_mutation_of_another_part(doors: Doors, name: str) -> None:
 
 
 @in_module
+@pytest.mark.parametrize("transport", ["websocket", "events"])
 @pytest.mark.parametrize("name", root_fields("subscription"))
-async def test_a_subscription(doors: Doors, name: str) -> None:
+async def test_a_subscription(doors: Doors, name: str, transport: str) -> None:
+    subscribed = _subscribed if transport == "websocket" else _streamed
     for question in questions("subscription", name, FOREIGN):
-        first = await _subscribed(doors, question, None)
+        first = await subscribed(doors, question, None)
         assert first is not None and "UNAUTHENTICATED" in json.dumps(first), f"{question}: {first}"
     told = []
     for id in (FOREIGN, UNKNOWN):
         for question in questions("subscription", name, id):
-            payload = await _subscribed(doors, question, doors.narrow_reader)
+            payload = await subscribed(doors, question, doors.narrow_reader)
             told.append(json.dumps(payload).replace(id, "ID").replace(id.rpartition(".")[2], "ID"))
     assert all(WORD not in each for each in told)
     assert told[1] == told[3]
+
+
+async def _streamed(doors: Doors, question: str, key: str | None) -> Any:
+    """The same by server-sent events."""
+    headers = {"Accept": "text/event-stream"} | ({} if key is None else {"Authorization": f"Bearer {key}"})
+    async with doors.http.stream("POST", "/graphql", json={"query": question}, headers=headers) as answer:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1.5):
+                async for line in answer.aiter_lines():
+                    if line.startswith("data: {"):
+                        return orjson.loads(line[6:])
+    return None
 
 
 async def _subscribed(doors: Doors, question: str, key: str | None) -> Any:

@@ -146,8 +146,9 @@ class Live:
             self.scenarios[scenario.id] = scenario
 
     def _absorb_event(self, event: Event, seq: int) -> None:
-        self.last_event = event.seq
+        # In this order: who reads the number in another thread finds the event.
         self.recent_events.append(event)
+        self.last_event = event.seq
         if event.identity is None:
             return
         ended = event.until is not None or event.retracts is not None

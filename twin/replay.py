@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .as_of import AsOf
+from .chosen_signals import ChosenSignals
 from .durations import parse_duration
 from .errors import ConflictError, InvalidValueError, NotFoundError
 from .graph import Graph
@@ -163,12 +164,7 @@ def chosen_signals(nodes: Sequence[str]) -> Chosen:
     """The signals of these nodes and of all that they contain; of the whole plant if none is named."""
 
     def of(graph: Graph) -> NDArray[np.int32]:
-        if not nodes:
-            return np.array(sorted(graph.signal_map), dtype=np.int32)
-        keys = [graph.find(id).key for id in nodes]
-        below = [key for top in keys for key in (top, *(node.key for node in graph.descendants(top)))]
-        found = {index for key in below for index in graph.signals_by_node.get(key, ())}
-        return np.array(sorted(found), dtype=np.int32)
+        return ChosenSignals(graph, nodes or None, None).indexes
 
     return of
 

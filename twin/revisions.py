@@ -31,6 +31,11 @@ class Revisions:
         self._lock = threading.Lock()
         self._graphs: OrderedDict[int, Graph] = OrderedDict()
 
+    @property
+    def newest(self) -> int:
+        """The number of the newest revision; 0 of an empty plant."""
+        return self._live.graph.revision
+
     def at(self, known_at: int) -> Graph:
         """The graph as it was known then [ns]; an empty one before the first revision. Blocks."""
         return self.graph(self.number_at(known_at))

@@ -1,6 +1,6 @@
 """What differs between two graphs of one plant, node by node: the same words in which a plan is told."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from .difference import differences
 from .graph import Graph
@@ -9,15 +9,31 @@ from .node_changes import described, governed, node_change
 from .plan_changes import Changes, NodeChange, RelationshipChange, SignalChange
 
 
-def structure_diff(before: Graph, after: Graph) -> Changes:
-    """The changes that lead from one graph to the other; unchanged parts are shared and cost a look each."""
-    added = [after.node_map[key] for key in sorted(after.node_map) if key not in before.node_map]
-    removed = [before.node_map[key] for key in sorted(before.node_map) if key not in after.node_map]
-    nodes = [change for key in sorted(before.node_map) if (change := _kept(before, after, key)) is not None]
-    nodes += [_added(after, node) for node in added]
+def structure_diff(before: Graph, after: Graph, keys: Collection[int] | None = None) -> Changes:
+    """The changes that lead from one graph to the other; unchanged parts are shared and cost a look each.
+
+    keys: the only nodes at which anything can differ, where that is known.
+    """
+    old, new = (sorted(_among(graph.node_map, keys)) for graph in (before, after))
+    nodes = [change for key in old if (change := _kept(before, after, key)) is not None]
+    nodes += [_added(after, after.node_map[key]) for key in new if key not in before.node_map]
+    removed = [before.node_map[key] for key in old if key not in after.node_map]
     nodes += [NodeChange("removed", node.id, node.level, node.type) for node in removed]
     sections = () if before.definition is after.definition else differences(before.definition, after.definition)
-    return Changes(tuple(nodes), tuple(_relationships(before, after)), tuple(sections))
+    sources = sorted(_sources(before, keys) | _sources(after, keys))
+    return Changes(tuple(nodes), tuple(_relationships(before, after, sources)), tuple(sections))
+
+
+def _sources(graph: Graph, keys: Collection[int] | None) -> set[int]:
+    """Where relationships start that can differ: at these nodes, or at others if they end at these."""
+    found = _among(graph.arrows_out, keys)
+    for key in keys or ():
+        found.update(arrow.source for arrow in graph.incoming(key))
+    return found
+
+
+def _among(map: Mapping[int, object], keys: Collection[int] | None) -> set[int]:
+    return set(map) if keys is None else {key for key in keys if key in map}
 
 
 def _kept(before: Graph, after: Graph, key: int) -> NodeChange | None:
@@ -48,8 +64,8 @@ def _signals(before: Graph, after: Graph, key: int) -> Iterator[SignalChange]:
         yield SignalChange("removed", signal.name)
 
 
-def _relationships(before: Graph, after: Graph) -> Iterator[RelationshipChange]:
-    for key in sorted({*before.arrows_out, *after.arrows_out}):
+def _relationships(before: Graph, after: Graph, sources: Iterable[int]) -> Iterator[RelationshipChange]:
+    for key in sources:
         if before.arrows_out.get(key) is after.arrows_out.get(key):
             continue
         old, new = ({(a.type, a.target): a for a in graph.outgoing(key)} for graph in (before, after))
