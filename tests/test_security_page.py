@@ -1,9 +1,16 @@
-"""The page for a security review: its tests exist, and each requirement of IEC 62443-4-2 has one row and a judgement."""
+"""The page for a security review: its commands work, its tests exist, each requirement of IEC 62443-4-2 has one row."""
 
 import ast
+import os
 import re
+import shlex
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
+
+import pytest
+from service_fixtures import process
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "security.md").read_text("utf-8")
@@ -52,3 +59,30 @@ def test_each_row_is_judged_and_what_is_met_is_tested() -> None:
 
 def test_it_says_that_nothing_is_certified() -> None:
     assert "**Nothing here is certified.**" in PAGE
+
+
+def bash(script: str, directory: Path, *options: str) -> str:
+    """What it says; `iotsense` is this one."""
+    programs = directory / "bin"
+    programs.mkdir(exist_ok=True)
+    (programs / "iotsense").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m iotsense "$@"\n')
+    (programs / "iotsense").chmod(0o700)
+    environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
+    command = ["bash", *options, "-c", script]
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=300)
+    assert not options or done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.needs("openssl", "curl")
+def test_its_commands_lead_where_it_says(tmp_path: Path) -> None:
+    first, second = (block.partition("```")[0] for block in PAGE.split("```sh\n")[1:3])
+    prepared, _, served = first.replace("pip install 'iotsense[all]'\n", "").rpartition("iotsense run ")
+    bash(prepared, tmp_path, "-e")
+    with process(tmp_path / "iotsense-data", *shlex.split(served), "--listen", "0.0.0.0:0") as running:
+        port = running.url.rpartition(":")[2]
+        told = bash(second.replace("localhost:8443", f"localhost:{port}"), tmp_path)
+    answers = ["\n401\n", '"id":"', "lacks the scope access:write", "revoked: gateway", "key hmi"]
+    answers += ["each as it was written", "is the first that is wrong"]
+    assert [each for each in answers if each not in told] == [], told
+    assert {file.stat().st_mode & 0o077 for file in tmp_path.glob("*.key")} == {0}
