@@ -8,6 +8,8 @@ import asyncio
 import ssl
 from typing import Any
 
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 
@@ -33,7 +35,7 @@ def tls_peer(transport: asyncio.BaseTransport) -> dict[str, Any] | None:
 
 
 class TlsWebSocket(WebSocketsSansIOProtocol):
-    """uvicorn's protocol, whose scope names the peer."""
+    """uvicorn's protocol, whose scope names the peer, and which lets nobody fail at a connection that it closed."""
 
     def handle_connect(self, event: Any) -> None:
         """uvicorn: the opening request has come. The application's task begins after this."""
@@ -41,3 +43,14 @@ class TlsWebSocket(WebSocketsSansIOProtocol):
         if (peer := tls_peer(self.transport)) is not None and self.response.status_code == 101:
             extensions: dict[str, Any] = {**(self.scope["extensions"] or {}), "tls": peer}
             self.scope["extensions"] = extensions
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """uvicorn: something for the client.
+
+        It closes by itself for frames that are none, and pings without an answer. The application learns that behind
+        what it has not read yet, so what it sends until then is no mistake of its own.
+        """
+        if not self.close_sent:
+            await super().send(message)
+        elif message["type"] != "websocket.close":
+            raise ClientDisconnected
