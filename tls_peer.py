@@ -8,6 +8,7 @@ import asyncio
 import ssl
 from typing import Any
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -34,9 +35,7 @@ def tls_peer(transport: asyncio.BaseTransport) -> dict[str, Any] | None:
 
 
 class TlsWebSocket(WebSocketsSansIOProtocol):
-    """uvicorn's protocol, whose scope names the peer, and which says itself when it has ended a connection."""
-
-    _ended = False
+    """uvicorn's protocol, whose scope names the peer, and which lets nobody fail at a connection that it closed."""
 
     def handle_connect(self, event: Any) -> None:
         """uvicorn: the opening request has come. The application's task begins after this."""
@@ -45,18 +44,13 @@ class TlsWebSocket(WebSocketsSansIOProtocol):
             extensions: dict[str, Any] = {**(self.scope["extensions"] or {}), "tls": peer}
             self.scope["extensions"] = extensions
 
-    def handle_parser_exception(self) -> None:
-        """uvicorn: the client broke the protocol, and the connection is closed for it."""
-        super().handle_parser_exception()
-        self._ended = True
+    async def send(self, message: ASGISendEvent) -> None:
+        """uvicorn: something for the client.
 
-    def keepalive_timeout(self) -> None:
-        """uvicorn: the client answers no ping, and the connection is closed for it."""
-        super().keepalive_timeout()
-        self._ended = True
-
-    async def send(self, message: Any) -> None:
-        """To an application that has not read yet that the connection ended, the client is gone; it made no mistake."""
-        if self._ended:
+        It closes by itself for frames that are none, and pings without an answer. The application learns that behind
+        what it has not read yet, so what it sends until then is no mistake of its own.
+        """
+        if not self.close_sent:
+            await super().send(message)
+        elif message["type"] != "websocket.close":
             raise ClientDisconnected
-        await super().send(message)

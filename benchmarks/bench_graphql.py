@@ -56,7 +56,8 @@ def plain_strawberry(nodes: list[dict[str, str]], place: Path) -> Iterator[str]:
     """The peer, with the same nodes."""
     file, port = place / "nodes.json", free_port()
     file.write_text(json.dumps([{"short_id" if k == "shortId" else k: v for k, v in node.items()} for node in nodes]))
-    peer = subprocess.Popen([sys.executable, str(HERE / "plain_strawberry.py"), str(file), str(port)])
+    with (place / "peer.log").open("wb") as log:
+        peer = subprocess.Popen([sys.executable, str(HERE / "plain_strawberry.py"), str(file), str(port)], stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(200):

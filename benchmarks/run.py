@@ -17,6 +17,8 @@ HERE = Path(__file__).parent
 RESULTS = HERE.parent / "docs" / "benchmarks.json"
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 
+LONG = {"hostile"}
+"""Those that take an hour run only if they are named."""
 
 # The recorder of writes and syncs is the tests'; processes that a benchmark starts need it too.
 TESTS = str(HERE.parent / "tests")
@@ -32,7 +34,12 @@ def names() -> list[str]:
 def main() -> int:
     """Runs the chosen benchmarks; 1 if a limit was not kept."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ones: {', '.join(names())} (default: all)")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"which ones: {', '.join(names())} (default: all but {', '.join(LONG)})",
+    )
     parser.add_argument("--keep", action="store_true", help="write the results to docs/benchmarks.{json,md}")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(names())
@@ -40,7 +47,7 @@ def main() -> int:
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(names())}")
     console = Console()
     met = True
-    for name in arguments.names or names():
+    for name in arguments.names or [name for name in names() if name not in LONG]:
         console.print(f"[bold]{name}[/] ({importlib.import_module('bench_' + name).__doc__.strip()})")
         started = time.perf_counter()
         figures: list[Figure] = importlib.import_module(f"bench_{name}").run()

@@ -12,6 +12,7 @@ packages="
 mosquitto     mosquitto
 mosquitto_pub mosquitto-clients
 openssl       openssl
+curl          curl
 chromium      chromium
 gcc           gcc
 wrk           wrk

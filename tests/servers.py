@@ -14,6 +14,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "mosquitto": ("mosquitto",),
     "mosquitto-clients": ("mosquitto_pub",),
     "openssl": ("openssl",),
+    "curl": ("curl",),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "gcc": ("gcc",),
     "postgresql": ("postgres",),

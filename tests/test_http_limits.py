@@ -234,3 +234,26 @@ async def test_a_websocket_that_is_quiet_is_asked(tmp_path: Path, monkeypatch: p
             assert (await mute.answer())[0] == 101
             rest = await asyncio.wait_for(mute.reader.read(), 20)
             assert b"keepalive ping timeout" in rest
+
+
+def frame(opcode: int, body: bytes) -> bytes:
+    """A short frame of a client, whose mask changes nothing."""
+    return bytes([0x80 | opcode, 0x80 | len(body)]) + bytes(4) + body
+
+
+@pytest.mark.parametrize("path", ["/graphql", f"{API}/stream"])
+async def test_nobody_fails_at_a_websocket_that_was_closed_for_its_frames(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    head = (
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
+    )
+    async with running(tmp_path) as started, line(started) as rude:
+        await rude.say(head.encode())
+        assert (await rude.answer())[0] == 101
+        await rude.say(frame(1, b'{"type":"nonsense"}') + frame(1, b"\xff"))
+        await asyncio.wait_for(rude.reader.read(), 20)
+        await asyncio.sleep(0.1)
+    assert [each.message for each in caplog.records if "ASGI" in each.message] == []
