@@ -19,6 +19,7 @@ CODES: tuple[tuple[type[errors.IoTSenseError], str], ...] = (
     (errors.NotFoundError, "NOT_FOUND"),
     (errors.InvalidValueError, "INVALID_VALUE"),
     (errors.NotYetError, "NOT_YET"),
+    (errors.ReusedKeyError, "REUSED_KEY"),
     (errors.ConflictError, "CONFLICT"),
     (errors.UnauthenticatedError, "UNAUTHENTICATED"),
     (errors.ForbiddenError, "FORBIDDEN"),

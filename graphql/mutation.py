@@ -2,11 +2,12 @@
 
 import strawberry
 
+from .anomaly_mutation import AnomalyMutation
 from .command_mutation import CommandMutation
 from .report_mutation import ReportMutation
 from .scenario_mutation import ScenarioMutation
 
 
 @strawberry.type
-class Mutation(CommandMutation, ReportMutation, ScenarioMutation):
+class Mutation(AnomalyMutation, CommandMutation, ReportMutation, ScenarioMutation):
     """What can be changed."""

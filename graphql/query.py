@@ -6,6 +6,7 @@ import strawberry
 
 from ..twin import model
 from ..twin.access import Scope
+from ..twin.anomalies import anomaly as told_anomaly
 from ..twin.model import Level
 from ..twin.times import now_ns
 from .command_query import CommandQuery
@@ -98,6 +99,11 @@ class Query(
         """Anomalies that are open now, the newest first."""
         check_first(first)
         return [Anomaly.of(view, event) for event in view.open_anomalies[:first]]
+
+    @plant_field
+    async def anomaly(self, view: View, id: strawberry.ID) -> Anomaly | None:
+        """One anomaly: by its identity, or by the number of any event that tells of it."""
+        return Anomaly.of(view, await asyncio.to_thread(told_anomaly, view.plant, id))
 
     @plant_field
     async def events(

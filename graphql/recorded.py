@@ -15,7 +15,7 @@ from ..twin.errors import ForbiddenError, UnauthenticatedError
 from .context import Request
 
 _TARGETS = ("signal", "id", "node", "serialNumber", "serial_number")
-_MADE = ("command", "event")
+_MADE = ("command", "event", "anomaly")
 
 
 def require(info: Info[Request, None], scope: Scope, *, whole_plant: bool) -> None:

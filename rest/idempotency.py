@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response, StreamingResponse
 
-from .http_errors import ReusedKeyError
+from ..twin.errors import ReusedKeyError
 
 LIFE_S = 24 * 3600.0
 MOST = 1000

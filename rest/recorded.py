@@ -122,7 +122,7 @@ def _key(context: Context, name: str) -> Any:
 async def _after(endpoint: Endpoint, context: Context, target: str | None, given: Any, revision: int) -> Any:
     if endpoint.path.startswith(_KEYS):
         return _shown(endpoint, context, target)
-    if context.twin.graph.revision != revision:
+    if not endpoint.narrows and context.twin.graph.revision != revision:
         found, _ = await asyncio.to_thread(logged, context.twin, None, 2**53, 1)
         return {"counts": found[0].counts, "nodes": list(found[0].nodes[:20])} if found else None
     return given

@@ -12,12 +12,11 @@ from starlette.responses import Response
 
 from iotsense.rest.app import ENDPOINTS
 from iotsense.rest.endpoint import PREFIX
-from iotsense.rest.http_errors import ReusedKeyError
 from iotsense.rest.idempotency import LIFE_S, REPLAYED, Answers
 from iotsense.rest.once import NAME, PARAMETER, takes_key
 from iotsense.service import Service
 from iotsense.twin.access import Scope
-from iotsense.twin.errors import NotFoundError
+from iotsense.twin.errors import NotFoundError, ReusedKeyError
 
 KEY = {NAME: "7f3c"}
 SCENARIOS = f"{API}/scenarios"
