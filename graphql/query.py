@@ -10,10 +10,12 @@ from ..twin.anomalies import anomaly as told_anomaly
 from ..twin.model import Level
 from ..twin.times import now_ns
 from .command_query import CommandQuery
+from .definition_query import DefinitionQuery
 from .event_type import Anomaly, Event
 from .field import root_field
 from .graph_query import GraphQuery
 from .ingest_query import IngestQuery
+from .letter_mutation import LetterQuery
 from .moment import Ask, plant_field
 from .node_order import NodeOrder
 from .node_page import NodeConnection, NodePage, find_page
@@ -33,7 +35,16 @@ from .words import HealthStatus
 
 @strawberry.type
 class Query(
-    GraphQuery, CommandQuery, IngestQuery, ReportQuery, PublishingQuery, ScenarioQuery, StorageQuery, RevisionQuery
+    GraphQuery,
+    CommandQuery,
+    DefinitionQuery,
+    IngestQuery,
+    LetterQuery,
+    ReportQuery,
+    PublishingQuery,
+    ScenarioQuery,
+    StorageQuery,
+    RevisionQuery,
 ):
     @plant_field
     def twin(self, view: View, id: strawberry.ID) -> Node | None:

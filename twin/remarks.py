@@ -159,7 +159,7 @@ def _with(before: Remarks, by: str, now: int, wanted: _Wanted) -> Remarks:
 
 
 def _draft(about: Event, remarks: Remarks, now: int, mark: str | None) -> EventDraft:
-    named = {name: about.data[name] for name in ("rule", "signal", "signal_id") if name in about.data}
+    named: dict[str, Any] = {n: about.data[n] for n in ("rule", "signal", "signal_id") if n in about.data}
     data: dict[str, Any] = {"anomaly": about.identity, **named, **remarks.data()}
     data |= {} if mark is None else {"request": mark}
     if len(msgspec.json.encode(data)) > MAX_DATA:
