@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 import pytest_asyncio
 from service_fixtures import API, PLANT, client, service, write_plant
 
@@ -29,12 +28,12 @@ AS_REST: dict[str, str] = {
     "acknowledge_anomaly": "acknowledgeAnomaly", "comment_anomaly": "commentAnomaly",
     "plan_definitions": "applyDefinition", "apply_definitions": "applyDefinition",
     "fork_scenario": "forkScenario", "change_scenario": "changeScenario", "remove_scenario": "removeScenario",
-    "control_replay": "moveReplay",
+    "move_replay": "moveReplay",
     "replay_dead_letters": "replayDeadLetters", "purge_dead_letters": "purgeDeadLetters",
     "repair": "repairStore",
 }  # fmt: skip
 ONLY_REST: dict[str, str] = {
-    "telemetry": "readings", "write_v1": "readings", "write_v2": "readings", "influx_query": "readings",
+    "send_telemetry": "readings", "write_v1": "readings", "write_v2": "readings", "influx_query": "readings",
     "explain": "a question: `explain`",
     "load": BY_FILES, "load_events": BY_FILES, "migrate": BY_FILES, "take_rows": BY_FILES,
     "start_export": BY_FILES, "remove_export": BY_FILES, "start_backup": BY_FILES, "remove_backup": BY_FILES,
@@ -70,13 +69,13 @@ async def http(running: Service) -> AsyncIterator[httpx.AsyncClient]:
         yield opened
 
 
-async def whole(http: httpx.AsyncClient, text: str, token: str | None = None, **variables: Any) -> Any:
+async def whole(http: httpx.AsyncClient, question: str, token: str | None = None, **variables: Any) -> Any:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    return (await http.post("/graphql", json={"query": text, "variables": variables}, headers=headers)).json()
+    return (await http.post("/graphql", json={"query": question, "variables": variables}, headers=headers)).json()
 
 
-async def ask(http: httpx.AsyncClient, text: str, **variables: Any) -> Any:
-    answer = await whole(http, text, **variables)
+async def ask(http: httpx.AsyncClient, question: str, **variables: Any) -> Any:
+    answer = await whole(http, question, **variables)
     assert "errors" not in answer, answer
     (made,) = answer["data"].values()
     return made
@@ -111,6 +110,7 @@ async def test_a_dry_run_tells_and_does_nothing(running: Service, http: httpx.As
     assert await ask(http, NOW) == before and (told["revision"], told["tag"]) == (before["revision"], before["tag"])
     assert await audited(http, "mutation applyDefinition") == []
     rest = (await http.post(f"{API}/definitions/plan", json={"documents": {"plant.yaml": OTHER}})).json()
+    assert rest["changes"].pop("revision") == before["revision"]
     assert rest["changes"] == told["changes"]["changes"] and rest["text"] == told["changes"]["text"]
 
 
