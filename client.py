@@ -15,6 +15,7 @@ from typing import Any, Self, Unpack
 import httpx
 import msgspec
 
+from .client_anomalies import Anomalies, AsyncAnomalies
 from .client_commands import AsyncCommands, Commands
 from .client_graph import AsyncGraphQuestions, GraphQuestions
 from .client_history import Histories, Moment, moment, series_of
@@ -94,6 +95,7 @@ class IoTSense:
         self.graph = GraphQuestions(self._get)
         self.scenarios = Scenarios(self._send)
         self.structure = Structure(self._get)
+        self.anomalies = Anomalies(self._get, self._send)
         self.reports = Reports(self._get, self._send)
         self.assets = Assets(self._get, self._send)
         self.commands = Commands(self._get, self._send)
@@ -253,6 +255,7 @@ class AsyncIoTSense:
         self.graph = AsyncGraphQuestions(self._get)
         self.scenarios = AsyncScenarios(self._send)
         self.structure = AsyncStructure(self._get)
+        self.anomalies = AsyncAnomalies(self._get, self._send)
         self.reports = AsyncReports(self._get, self._send)
         self.assets = AsyncAssets(self._get, self._send)
         self.commands = AsyncCommands(self._get, self._send)

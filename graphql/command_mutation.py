@@ -15,6 +15,7 @@ from .command_type import Command
 from .context import Request
 from .field import mutation
 from .moment import Ask
+from .once import OnceKey, once
 from .payload import Problem
 from .report_mutation import Key
 from .scalars import Long, Setting
@@ -54,16 +55,21 @@ class CommandMutation:
             within = None if deadline is None else _seconds(deadline)
             asked = Asked(signal, value, unit, reason, actor, f"graphql from {info.context.origin}", within)
             engine = _engine(info.context)
-            return await (engine.set(asked, key) if scenario is None else engine.hold(scenario, asked))
+            if scenario is None:
+                return await engine.set(asked, key)
+            same = (scenario, asked.content())
+            return (await once(info, key, same, lambda: engine.hold(scenario, asked)))[0]
 
         return await _told(info.context, made())
 
     @mutation(Scope.COMMANDS_WRITE)
-    async def cancel_command(self, info: Ask, id: strawberry.ID, reason: str | None = None) -> CommandPayload:
+    async def cancel_command(
+        self, info: Ask, id: strawberry.ID, reason: str | None = None, key: OnceKey = None
+    ) -> CommandPayload:
         """Takes a command back that was not sent yet."""
 
         async def cancelled() -> command.Command:
-            return await _engine(info.context).cancel(id, reason)
+            return (await once(info, key, (id, reason), lambda: _engine(info.context).cancel(id, reason)))[0]
 
         return await _told(info.context, cancelled())
 

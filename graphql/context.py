@@ -1,7 +1,7 @@
 """What GraphQL needs of a running service, and what one operation carries along."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,11 +12,13 @@ from ..ingest.source_state import SourceStatus
 from ..twin.access import LOCAL, Principal
 from ..twin.audit_trail import AuditTrail
 from ..twin.errors import InvalidValueError
+from ..twin.kept_answers import KeptAnswers
 from ..twin.replay import Players
 from ..twin.twin import Twin
 from .options import DEFAULTS, Options
 
 if TYPE_CHECKING:
+    from ..twin.store_projection import GraphProjection
     from .view import View
 
 # What one operation may make us build: beyond it the answer is a page that nobody reads and the plant waits for it.
@@ -52,6 +54,12 @@ class Context(Protocol):
     def stopping(self) -> asyncio.Event: ...
     @property
     def audit(self) -> AuditTrail | None: ...
+    @property
+    def answers(self) -> KeptAnswers: ...
+    @property
+    def applied(self) -> Callable[[], Awaitable[None]]: ...
+    @property
+    def graph_stores(self) -> Callable[[], Mapping[str, "GraphProjection"]]: ...
     def seen_by(self, principal: Principal) -> "Context": ...
     async def proven_by(self, authorization: str, address: str) -> Principal: ...
 

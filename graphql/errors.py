@@ -21,12 +21,16 @@ CODES: tuple[tuple[type[errors.IoTSenseError], str], ...] = (
     (errors.NotFoundError, "NOT_FOUND"),
     (errors.InvalidValueError, "INVALID_VALUE"),
     (errors.NotYetError, "NOT_YET"),
+    (errors.DefinitionError, "DEFINITION"),
+    (errors.ReusedKeyError, "REUSED_KEY"),
+    (errors.OutdatedError, "OUTDATED"),
     (errors.ConflictError, "CONFLICT"),
     (errors.UnauthenticatedError, "UNAUTHENTICATED"),
     (errors.ForbiddenError, "FORBIDDEN"),
     (errors.OverloadedError, "OVERLOADED"),
     (errors.StorageFullError, "STORAGE_FULL"),
     (errors.StorageError, "STORAGE"),
+    (errors.StoreError, "STORE"),
     (errors.IoTSenseError, "FAILED"),
 )
 

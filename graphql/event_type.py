@@ -6,6 +6,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from ..twin import model
+from ..twin.remarks import Remarks
 from .field import field
 from .scalars import Long, Time, finite
 from .timed import timed
@@ -53,6 +54,13 @@ class Event:
     def node(self) -> NodeRef | None:
         """What it happened to; null where that is gone."""
         return _node(self.view, self.event.node)
+
+
+@strawberry.type(description="What somebody said about an anomaly.")
+class Comment:
+    by: str = strawberry.field(description="The key, or the person, that was proven to ask.")
+    time: Time
+    text: str
 
 
 @strawberry.type(description="Something that a rule noticed; open until the reading that clears it.")
@@ -106,6 +114,26 @@ class Anomaly:
 
         signal = self.view.graph.signal_map.get(self.event.data.get("signal", -1))
         return None if signal is None else Signal.of(self.view, signal)
+
+    @field
+    async def acknowledged_by(self) -> str | None:
+        """Whoever said first that they have seen it: a key or a person."""
+        return (await self._remarks()).acknowledged_by
+
+    @field
+    async def acknowledged_at(self) -> Time | None:
+        """When that was."""
+        at = (await self._remarks()).acknowledged_at
+        return None if at is None else Time(at)
+
+    @field
+    async def comments(self) -> list[Comment]:
+        """What people say about it, in the order of time."""
+        said = (await self._remarks()).comments
+        return [Comment(by=each.by, time=Time(each.time), text=each.text) for each in said]
+
+    async def _remarks(self) -> Remarks:
+        return await self.view.loaders.remarks.load(self.id)
 
 
 def _node(view: View, key: int | None) -> "Node | None":

@@ -16,6 +16,7 @@ from ..twin.commanded import latest_of
 from ..twin.errors import IoTSenseError
 from ..twin.history import History
 from ..twin.model import Event
+from ..twin.remarks import NONE, Remarks, remarks_of
 
 if TYPE_CHECKING:
     from .view import View
@@ -52,6 +53,7 @@ class Loaders:
         self.events: DataLoader[NodeEvents, list[Event]] = DataLoader(self._events)
         self.command: DataLoader[int, Command | None] = DataLoader(self._commands)
         self.stays: DataLoader[int, list[Stay]] = DataLoader(self._stays)
+        self.remarks: DataLoader[str, Remarks] = DataLoader(self._remarks)
 
     async def _histories(self, spans: list[Span]) -> list[Any]:
         found: dict[Span, Any] = {}
@@ -81,6 +83,10 @@ class Loaders:
 
     async def _commands(self, signals: list[int]) -> list[Command | None]:
         return await asyncio.to_thread(latest_of, self._view.plant, signals)
+
+    async def _remarks(self, anomalies: list[str]) -> list[Remarks]:
+        found = await asyncio.to_thread(remarks_of, self._view.plant, anomalies)
+        return [found.get(identity, NONE) for identity in anomalies]
 
     async def _stays(self, nodes: list[int]) -> list[list[Stay]]:
         plant, graph = self._view.plant, self._view.graph

@@ -6,13 +6,16 @@ import strawberry
 
 from ..twin import model
 from ..twin.access import Scope
+from ..twin.anomalies import anomaly as told_anomaly
 from ..twin.model import Level
 from ..twin.times import now_ns
 from .command_query import CommandQuery
+from .definition_query import DefinitionQuery
 from .event_type import Anomaly, Event
 from .field import root_field
 from .graph_query import GraphQuery
 from .ingest_query import IngestQuery
+from .letter_mutation import LetterQuery
 from .moment import Ask, plant_field
 from .node_order import NodeOrder
 from .node_page import NodeConnection, NodePage, find_page
@@ -32,7 +35,16 @@ from .words import HealthStatus
 
 @strawberry.type
 class Query(
-    GraphQuery, CommandQuery, IngestQuery, ReportQuery, PublishingQuery, ScenarioQuery, StorageQuery, RevisionQuery
+    GraphQuery,
+    CommandQuery,
+    DefinitionQuery,
+    IngestQuery,
+    LetterQuery,
+    ReportQuery,
+    PublishingQuery,
+    ScenarioQuery,
+    StorageQuery,
+    RevisionQuery,
 ):
     @plant_field
     def twin(self, view: View, id: strawberry.ID) -> Node | None:
@@ -103,6 +115,11 @@ class Query(
         """Anomalies that are open now, the newest first."""
         check_first(first)
         return [Anomaly.of(view, event) for event in view.open_anomalies[:first]]
+
+    @plant_field
+    async def anomaly(self, view: View, id: strawberry.ID) -> Anomaly | None:
+        """One anomaly: by its identity, or by the number of any event that tells of it."""
+        return Anomaly.of(view, await asyncio.to_thread(told_anomaly, view.plant, id))
 
     @plant_field
     async def events(

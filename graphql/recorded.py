@@ -1,5 +1,6 @@
 """Mutations and refusals, told to the audit log."""
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -12,10 +13,12 @@ from strawberry.types import Info
 from ..twin.access import Scope
 from ..twin.audit_trail import Asking, outcome_of, wanted_value
 from ..twin.errors import ForbiddenError, UnauthenticatedError
+from ..twin.revision_log import newest_in_short
 from .context import Request
+from .course import COURSE, Course
 
-_TARGETS = ("signal", "id", "node", "serialNumber", "serial_number")
-_MADE = ("command", "event")
+_TARGETS = ("signal", "id", "node", "serialNumber", "serial_number", "store")
+_MADE = ("command", "event", "anomaly")
 
 
 def require(info: Info[Request, None], scope: Scope, *, whole_plant: bool) -> None:
@@ -37,7 +40,11 @@ def recorded(resolver: Callable[..., Any]) -> Callable[..., Any]:
         trail = service.audit
         if trail is None:
             return await _result(resolver, self, info, arguments)
+        if arguments.get("dry_run"):
+            return await _result(resolver, self, info, arguments)
         await trail.require_writable()
+        course = Course()
+        COURSE.set(course)
         asking = _asking(info, arguments)
         revision = service.twin.graph.revision
         signal = arguments.get("signal")
@@ -48,8 +55,11 @@ def recorded(resolver: Callable[..., Any]) -> Callable[..., Any]:
             more = {"outcome": outcome_of(error), "detail": str(error)}
             trail.noted(asking, before=before, revisions=(revision, service.twin.graph.revision), **more)
             raise
+        if course.again:
+            return result  # what an earlier one did is on record
         revisions = (revision, service.twin.graph.revision)
-        await trail.changed(asking, before=before, after=_after(result), revisions=revisions, **_problem(result))
+        after = await _after(info.context, result, revision)
+        await trail.changed(asking, before=before, after=after, revisions=revisions, **_problem(result))
         return result
 
     return watched
@@ -79,8 +89,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _after(result: Any) -> Any:
-    """What was made, as far as its name and state tell."""
+async def _after(request: Request, result: Any, revision: int) -> Any:
+    """What was made, as far as its name and state tell; what was changed in the structure."""
+    twin = request.service.twin
+    if not request.principal.narrow and twin.graph.revision != revision:
+        return await asyncio.to_thread(newest_in_short, twin)
     made = next((each for name in _MADE if (each := getattr(result, name, None)) is not None), result)
     told = {name: getattr(made, name, None) for name in ("id", "state", "value")}
     return {name: _plain(value) for name, value in told.items() if value is not None and not callable(value)} or None

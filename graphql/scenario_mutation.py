@@ -12,6 +12,7 @@ from ..twin.access import Scope
 from ..twin.errors import InvalidValueError
 from .context import Request
 from .field import mutation
+from .once import OnceKey, once
 from .scalars import Time
 from .scenario_query import Scenario
 
@@ -47,6 +48,7 @@ class ScenarioMutation:
         known_at: Time | None = None,
         overrides: Overrides = None,
         title: str | None = None,
+        key: OnceKey = None,
     ) -> Scenario:
         """Forks the plant as of a time (now), by what was known then (now)."""
         twin, given = info.context.service.twin, _object(overrides)
@@ -55,11 +57,17 @@ class ScenarioMutation:
             made = twin.scenarios.fork(id, time=as_of, known_at=known_at, overrides=given, title=title)
             return Scenario.of(twin, made)
 
-        return await asyncio.to_thread(fork)
+        asked = (id, as_of, known_at, given, title)
+        return (await once(info, key, asked, lambda: asyncio.to_thread(fork)))[0]
 
     @mutation(Scope.SCENARIOS_WRITE)
     async def change_scenario(
-        self, info: Ask, id: strawberry.ID, overrides: Overrides = None, replay_until: Time | None = None
+        self,
+        info: Ask,
+        id: strawberry.ID,
+        overrides: Overrides = None,
+        replay_until: Time | None = None,
+        key: OnceKey = None,
     ) -> Scenario:
         """Sets more from the scenario's clock on, or replays recorded inputs into it up to a time."""
         twin, given = info.context.service.twin, _object(overrides)
@@ -71,12 +79,13 @@ class ScenarioMutation:
                 twin.scenarios.replay(id, int(replay_until))
             return Scenario.of(twin, twin.scenarios.get(id))
 
-        return await asyncio.to_thread(change)
+        return (await once(info, key, (id, given, replay_until), lambda: asyncio.to_thread(change)))[0]
 
     @mutation(Scope.SCENARIOS_WRITE)
-    async def remove_scenario(self, info: Ask, id: strawberry.ID) -> strawberry.ID:
+    async def remove_scenario(self, info: Ask, id: strawberry.ID, key: OnceKey = None) -> strawberry.ID:
         """Removes a scenario; the plant is not touched."""
-        await asyncio.to_thread(info.context.service.twin.scenarios.remove, id)
+        scenarios = info.context.service.twin.scenarios
+        await once(info, key, id, lambda: asyncio.to_thread(scenarios.remove, id))
         return id
 
     @mutation(Scope.PLANT_READ)

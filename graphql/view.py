@@ -6,8 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
-from ..analytics.anomalies import ANOMALY, Anomaly
+from ..analytics.anomalies import Anomaly
 from ..analytics.health import health_score, health_status
+from ..twin.anomalies import concerns, latest_anomalies, open_anomalies
 from ..twin.as_of import AsOf
 from ..twin.errors import NotFoundError
 from ..twin.graph import HEALTH, Graph
@@ -18,8 +19,6 @@ from .context import Budget, Request
 from .loading import Loaders
 from .scalars import finite
 from .words import HealthStatus
-
-_MOST_TELLINGS = 2_000  # an anomaly's onset and its end are events both
 
 
 class View:
@@ -60,26 +59,16 @@ class View:
     async def all_anomalies(self) -> list[Event]:
         """The last anomalies, open and cleared, each as it was last told, the newest first; looked up once."""
         if self._anomalies is None:
-            self._anomalies = asyncio.ensure_future(asyncio.to_thread(self._told_anomalies))
+            self._anomalies = asyncio.ensure_future(asyncio.to_thread(latest_anomalies, self.plant))
         # Whoever gives up waiting does so for itself.
         return await asyncio.shield(self._anomalies)
-
-    def _told_anomalies(self) -> list[Event]:
-        latest: dict[str, Event] = {}
-        told = self.plant.events(kind=ANOMALY, limit=_MOST_TELLINGS, newest_first=True)
-        for event in [*told, *self.open_anomalies]:
-            latest.setdefault(event.identity or str(event.seq), event)
-        # One that was taken back never was.
-        kept = [event for event in latest.values() if event.retracts is None]
-        return sorted(kept, key=lambda event: (event.time, event.seq), reverse=True)
 
     # What is open
 
     @cached_property
     def open_anomalies(self) -> list[Event]:
         """All open anomalies, the newest first."""
-        found = self.plant.open_events(ANOMALY)
-        return sorted(found, key=lambda event: (event.time, event.seq), reverse=True)
+        return open_anomalies(self.plant)
 
     @cached_property
     def silent_below(self) -> Counter[int]:
@@ -92,14 +81,7 @@ class View:
 
     def concerns(self, event: Event, key: int) -> bool:
         """Whether the event is about the node or something below it."""
-        signal = self.graph.signal_map.get(event.data.get("signal", -1))
-        about = {event.node, None if signal is None else signal.node}
-        return any(self._within(start, key) for start in about)
-
-    def _within(self, start: int | None, key: int) -> bool:
-        if start is None or start not in self.graph.node_map:
-            return False
-        return start == key or any(node.key == key for node in self.graph.ancestors(start))
+        return concerns(self.graph, event, key)
 
     def is_stale(self, key: int) -> bool:
         """Whether everything at or below the node that should speak regularly is silent."""

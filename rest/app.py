@@ -16,6 +16,7 @@ from ..graphql.app import graphql_routes
 from ..twin.access import acting_for
 from ..twin.errors import InvalidValueError, IoTSenseError
 from . import (
+    anomalies,
     assets,
     audit,
     bulk,
@@ -82,6 +83,7 @@ ENDPOINTS: list[Endpoint] = [
     *signals.ENDPOINTS,
     *commands.ENDPOINTS,
     *events.ENDPOINTS,
+    *anomalies.ENDPOINTS,
     *reports.ENDPOINTS,
     *assets.ENDPOINTS,
     *graph.ENDPOINTS,

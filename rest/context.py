@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..graphql.options import DEFAULTS, Options
 from ..twin.access import Principal
+from ..twin.kept_answers import KeptAnswers
 from ..twin.narrow_twin import narrow_twin
 from ..twin.replay import Players
 from ..twin.store_status import StoreStatus
@@ -16,7 +17,6 @@ from ..twin.times import now_ns
 from ..twin.twin import Twin
 from .answer import Made
 from .authentication import Authenticator, proven
-from .idempotency import Answers
 from .layout import Layouts
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Context:
     layouts: Layouts = field(default_factory=Layouts)
     made: Made = field(default_factory=Made)
     graphql: Options = DEFAULTS
-    answers: Answers = field(default_factory=Answers)
+    answers: KeptAnswers = field(default_factory=KeptAnswers)
     players: Players = field(default_factory=Players)
     _parts: dict[frozenset[int], Twin] = field(default_factory=dict)
 

@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from ..twin.entry import DeadLetter
 from ..twin.errors import InvalidValueError
+from ..twin.letters import CHUNK, chosen, purged
 from ..twin.times import format_time
-from ..twin.twin import Twin
 from . import query
 from .answer import json_answer
 from .body import json_body
@@ -19,7 +19,6 @@ from .endpoint import JSON, PREFIX, Answer, Body, Endpoint, Parameter
 from .shapes import Chosen, DeadLetterList, DeadLetterView, Purged, Replayed
 
 PAGE = 100
-_CHUNK = 1000
 _decode = msgspec.json.Decoder(Chosen).decode
 
 
@@ -27,7 +26,7 @@ async def dead_letters(context: Context, request: Request) -> Response:
     """A page of dead letters."""
     query.only(request, "after", "limit", "all")
     after = query.whole(request, "after", 0)
-    limit = query.whole(request, "limit", PAGE, low=1, high=_CHUNK)
+    limit = query.whole(request, "limit", PAGE, low=1, high=CHUNK)
     pending_only = not query.flag(request, "all")
     twin = context.twin
     found = await asyncio.to_thread(twin.dead_letters, after=after, limit=limit, pending_only=pending_only)
@@ -47,36 +46,18 @@ async def replay_dead_letters(context: Context, request: Request) -> Response:
 
 async def purge_dead_letters(context: Context, request: Request) -> Response:
     """Forgets dead letters."""
-    purged = 0
-    for letters in await _chosen(context, request):
-        ids = [letter.id for letter in letters]
-        purged += await asyncio.to_thread(context.twin.resolve_dead_letters, ids, "purged")
-    return json_answer(Purged(purged))
+    found = await _chosen(context, request)
+    return json_answer(Purged(await asyncio.to_thread(purged, context.twin, found)))
 
 
 async def _chosen(context: Context, request: Request) -> list[list[DeadLetter]]:
     """The waiting dead letters that the request means, in chunks."""
     query.only(request)
     try:
-        chosen = _decode(await json_body(request, context.max_body))
+        meant = _decode(await json_body(request, context.max_body))
     except msgspec.DecodeError as error:
         raise InvalidValueError(f'expected {{"ids": [1, 2]}} or {{"all": true}}: {error}', "$") from None
-    if bool(chosen.all) == (chosen.ids is not None):
-        raise InvalidValueError('say which dead letters: {"ids": [1, 2]} or {"all": true}', "ids")
-    wanted = None if chosen.ids is None else set(chosen.ids)
-    return await asyncio.to_thread(_pending, context.twin, wanted)
-
-
-def _pending(twin: Twin, wanted: set[int] | None) -> list[list[DeadLetter]]:
-    chunks, after = [], 0 if not wanted else min(wanted) - 1
-    while found := twin.dead_letters(after=after, limit=_CHUNK):
-        after = found[-1].id
-        chosen = [letter for letter in found if wanted is None or letter.id in wanted]
-        if chosen:
-            chunks.append(chosen)
-        if wanted is not None and after >= max(wanted, default=0):
-            break
-    return chunks
+    return await asyncio.to_thread(chosen, context.twin, meant.ids, meant.all)
 
 
 def _view(letter: DeadLetter) -> DeadLetterView:
@@ -112,7 +93,7 @@ ENDPOINTS = [
         "dead letters",
         (
             Parameter("after", "`next` of the page before", {"type": "integer", "minimum": 0, "default": 0}),
-            Parameter("limit", "How many", {"type": "integer", "minimum": 1, "maximum": _CHUNK, "default": PAGE}),
+            Parameter("limit", "How many", {"type": "integer", "minimum": 1, "maximum": CHUNK, "default": PAGE}),
             Parameter("all", "Those, too, that were replayed or purged", {"type": "boolean", "default": False}),
         ),
         problems=(400,),

@@ -1,22 +1,16 @@
 """The project that governs the graph: what documents would change, applying them, and writing out what is applied."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..twin.apply_definition import apply_plan
 from ..twin.definition_tag import definition_tag
-from ..twin.errors import DefinitionError, InvalidValueError
+from ..twin.errors import InvalidValueError
 from ..twin.export_definition import export
-from ..twin.finding import has_errors, strict
-from ..twin.plan import Plan, plan
-from ..twin.plan_changes import Changes
-from ..twin.plan_text import changes_text
-from ..twin.project import Project, load_texts
+from ..twin.submitted import Expected, Submission, applied, planned
 from . import query
 from .answer import expected_tags, json_answer
 from .body import json_body
@@ -80,20 +74,17 @@ async def definitions(context: Context, request: Request) -> Response:
 async def plan_definitions(context: Context, request: Request) -> Response:
     """What applying documents would change."""
     given = await _documents(context, request)
-    project, findings = await asyncio.to_thread(_project, given, False)
-    made = await asyncio.to_thread(_plan, context, project)
-    return json_answer(PlanView(made.empty, made.text(), made.to_dict(), findings))
+    made, findings = await asyncio.to_thread(planned, context.twin, given)
+    told = [finding.to_json() for finding in findings]
+    return json_answer(PlanView(made.empty, made.text(), made.to_dict(), told))
 
 
 async def apply_definitions(context: Context, request: Request) -> Response:
     """Applies documents, all or nothing."""
     given = await _documents(context, request)
-    project, _ = await asyncio.to_thread(_project, given, True)
-    changes = await asyncio.to_thread(_apply, context, project, given.allow_remove, expected_tags(request))
+    done = await asyncio.to_thread(applied, context.twin, given, Expected(expected_tags(request)))
     await context.applied()
-    return json_answer(
-        Applied(context.twin.graph.revision, changes.empty, changes_text(changes, False), changes.to_dict())
-    )
+    return json_answer(Applied(context.twin.graph.revision, done.changes.empty, done.text, done.changes.to_dict()))
 
 
 async def export_definitions(context: Context, request: Request) -> Response:
@@ -102,7 +93,7 @@ async def export_definitions(context: Context, request: Request) -> Response:
     return Response(await asyncio.to_thread(export, plant.graph), media_type=YAML)
 
 
-async def _documents(context: Context, request: Request) -> Documents:
+async def _documents(context: Context, request: Request) -> Submission:
     query.only(request)
     try:
         given = _decode(await json_body(request, context.max_body))
@@ -110,24 +101,7 @@ async def _documents(context: Context, request: Request) -> Documents:
         raise InvalidValueError(f'expected {{"documents": {{"plant.yaml": "..."}}}}: {error}', "$") from None
     if not given.documents:
         raise InvalidValueError("there are no documents", "$.documents")
-    return given
-
-
-def _project(given: Documents, as_errors: bool) -> tuple[Project, list[dict[str, Any]]]:
-    project, findings = load_texts(given.documents, base=Path(given.base) if given.base else None)
-    if as_errors:
-        findings = strict(findings)
-    if project is None or has_errors(findings):
-        raise DefinitionError(findings)
-    return project, [finding.to_json() for finding in findings]
-
-
-def _plan(context: Context, project: Project) -> Plan:
-    return plan(project, context.twin.graph, context.twin.state)
-
-
-def _apply(context: Context, project: Project, allow_remove: bool, expected: list[str] | None) -> Changes:
-    return apply_plan(_plan(context, project), context.twin, allow_remove=allow_remove, expected=expected)
+    return Submission(given.documents, given.base, given.allow_remove)
 
 
 IF_MATCH = Parameter(

@@ -4,7 +4,6 @@ IoTSenseError
 ├── TooLargeError      the body is larger than is accepted
 ├── MediaTypeError     the body's media type is not understood
 ├── NotAcceptableError what is asked for cannot be had in the media type that is asked for
-├── ReusedKeyError     the key of a request was used for another one
 ├── ClientGoneError    the client went away before its request was whole
 └── StoppingError      the service takes no more
 """
@@ -33,10 +32,6 @@ class NotAcceptableError(IoTSenseError):
 
     def __init__(self, accepted: str, offered: Sequence[str]) -> None:
         super().__init__(f"this cannot be had as {accepted[:200]}; it can as {', '.join(offered)}")
-
-
-class ReusedKeyError(IoTSenseError):
-    """The idempotency key of a request was used for another one; nothing was done."""
 
 
 class ClientGoneError(IoTSenseError):

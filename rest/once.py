@@ -12,6 +12,7 @@ from ..twin.errors import InvalidValueError
 from .body import read_body
 from .context import Context
 from .endpoint import PREFIX, Endpoint, Operation, Parameter
+from .idempotency import answered_once
 from .recorded import UNCHANGING
 from .session import PATH as SESSION
 
@@ -57,7 +58,7 @@ def once(endpoint: Endpoint, run: Operation) -> Operation:
         mark = hashlib.sha256(request.scope["query_string"] + b"\n" + body).digest()
         # The principal with all its rights: a key that comes again under its name with others is somebody else.
         same = acting_for(request.scope), request.method, request.url.path, key
-        return await context.answers.once(same, mark, lambda: run(context, _with(request, body)))
+        return await answered_once(context.answers, same, mark, lambda: run(context, _with(request, body)))
 
     return operation
 

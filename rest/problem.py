@@ -22,6 +22,7 @@ from ..twin.errors import (
     NotYetError,
     OutdatedError,
     OverloadedError,
+    ReusedKeyError,
     SourceError,
     StorageError,
     StorageFullError,
@@ -35,7 +36,6 @@ from .http_errors import (
     ClientGoneError,
     MediaTypeError,
     NotAcceptableError,
-    ReusedKeyError,
     StoppingError,
     TooLargeError,
 )

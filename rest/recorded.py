@@ -14,7 +14,7 @@ from ..twin.access import NOBODY, acting_for
 from ..twin.audit_record import OK
 from ..twin.audit_trail import Asking, AuditTrail, outcome_of, wanted_value
 from ..twin.errors import ForbiddenError, IoTSenseError, NotFoundError, UnauthenticatedError
-from ..twin.revision_log import logged
+from ..twin.revision_log import newest_in_short
 from .context import Context
 from .endpoint import PREFIX, Endpoint, Operation
 from .session import PATH as SESSION
@@ -122,9 +122,8 @@ def _key(context: Context, name: str) -> Any:
 async def _after(endpoint: Endpoint, context: Context, target: str | None, given: Any, revision: int) -> Any:
     if endpoint.path.startswith(_KEYS):
         return _shown(endpoint, context, target)
-    if context.twin.graph.revision != revision:
-        found, _ = await asyncio.to_thread(logged, context.twin, None, 2**53, 1)
-        return {"counts": found[0].counts, "nodes": list(found[0].nodes[:20])} if found else None
+    if not endpoint.narrows and context.twin.graph.revision != revision:
+        return await asyncio.to_thread(newest_in_short, context.twin)
     return given
 
 

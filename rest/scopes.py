@@ -10,6 +10,7 @@ BY_TAG: dict[str, tuple[Scope, Scope]] = {
     "signals": (Scope.PLANT_READ, Scope.TELEMETRY_WRITE),
     "commands": (Scope.PLANT_READ, Scope.COMMANDS_WRITE),
     "events": (Scope.PLANT_READ, Scope.EVENTS_WRITE),
+    "anomalies": (Scope.PLANT_READ, Scope.EVENTS_WRITE),
     "reports": (Scope.PLANT_READ, Scope.EVENTS_WRITE),
     "assets": (Scope.PLANT_READ, Scope.EVENTS_WRITE),
     "graph": (Scope.PLANT_READ, Scope.DEFINITIONS_WRITE),

@@ -206,4 +206,13 @@ def _command(twin: Twin, chance: random.Random, base: int) -> None:
         twin.record([known.became(CommandState.CONFIRMED, max(at, known.sent)).draft()])
 
 
-HAPPENINGS = (_read, _read, _read, _breach, _restructure, _fall_silent, _install, _report, _command)
+def _remark(twin: Twin, chance: random.Random, base: int) -> None:
+    """Somebody has seen an anomaly that is open, or says something about it."""
+    for event in twin.open_events("anomaly")[:1]:
+        if chance.random() < 0.5:
+            twin.remarks.acknowledge(str(event.seq), "key anna")
+        else:
+            twin.remarks.comment(str(event.identity), "key ben", "listen to that")
+
+
+HAPPENINGS = (_read, _read, _read, _breach, _restructure, _fall_silent, _install, _report, _command, _remark)

@@ -24,6 +24,7 @@ from iotsense.twin.access import LOCAL, Principal
 from iotsense.twin.batch import ReadingBatch
 from iotsense.twin.entry import EventDraft
 from iotsense.twin.graph_edit import GraphEdit
+from iotsense.twin.kept_answers import KeptAnswers
 from iotsense.twin.model import DataType, Level
 from iotsense.twin.narrow_twin import narrow_twin
 from iotsense.twin.replay import Players
@@ -52,6 +53,7 @@ class Context:
     players: Players = field(default_factory=Players)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     audit: None = None
+    answers: KeptAnswers = field(default_factory=KeptAnswers)
 
     async def proven_by(self, authorization: str, address: str) -> Principal:
         """There is no key."""

@@ -71,6 +71,8 @@ REST: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
     "rollup": [({}, {"node": "line_1", "signal": "speed", "aggregate": "max"})],
     "impact_of_a_stop": [({}, {"node": CONVEYOR})],
     "single_points_of_failure": [({}, {})],
+    "anomalies": [({}, {}), ({}, {"node": CONVEYOR, "open": "false"}), ({}, {"acknowledged": "true"})],
+    "one_anomaly": [({"id": "6"}, {}), ({"id": "9"}, {})],
     "event": [({"id": "R-0"}, {}), ({"id": "R-1"}, {}), ({"id": "9"}, {})],
     "reports": [({}, {}), ({}, {"node": CONVEYOR, "open": "true"})],
     "assets": [({}, {})],
@@ -109,7 +111,8 @@ def test_rest(plant: Walk, operation: str) -> None:
                 name: {"$start": plant.start, "$end": plant.end}.get(value, value) for name, value in query.items()
             }
             parameters = given | (moment.parameters if moment else {})
-            answer = httpx.get(url + endpoint.path.format(**places), params=parameters, timeout=60)
+            path = endpoint.path.replace(":path}", "}").format(**places)
+            answer = httpx.get(url + path, params=parameters, timeout=60)
             is_json = answer.headers["content-type"].endswith(("/json", "+json"))
             answers.append((answer.status_code, masked(answer.json(), *SERVICE_MEMBERS) if is_json else answer.text))
         return answers
@@ -141,6 +144,7 @@ ARGUMENTS = {
     "Query.rollup": 'node: "line_1", signal: "speed", aggregate: MAX',
     "Query.impact": f'node: "{CONVEYOR}"',
     "Query.asset": 'serialNumber: "A1"',
+    "Query.anomaly": 'id: "9"',
     "Query.event": 'id: "R-1"',
     "Query.command": 'id: "c0"',
     "Asset.history": 'signal: "speed", from: $start, to: $end',
@@ -243,6 +247,8 @@ SDK: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "graph.rollup": [(("line_1", "speed"), {"aggregate": "max"})],
     "graph.impact": [((CONVEYOR,), {})],
     "graph.single_points_of_failure": [((), {})],
+    "anomalies.all": [((), {}), ((), {"node": CONVEYOR, "open": False})],
+    "anomalies.get": [((9,), {})],
     "reports.get": [(("R-1",), {})],
     "reports.all": [((), {}), ((), {"kind": ["failure", "repair"], "node": CONVEYOR})],
     "assets.all": [((), {})],
@@ -253,6 +259,7 @@ SDK: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "commands.desired": [((SPEED,), {})],
 }
 SCENARIO_CALLS = {f"scenarios.{call}" for call in ("all", "get", "fork", "override", "replay", "remove")}
+REMARKING = {"anomalies.acknowledge", "anomalies.comment"}
 REPORTING = {f"reports.{call}" for call in ("report", "end", "amend", "retract", "load")}
 COMMANDING = {"commands.set", "commands.wait", "commands.cancel"}
 INSTALLING = {"assets.install", "assets.remove"}
@@ -260,6 +267,7 @@ NO_READ_CALLS = (
     {"close", "aclose", "flush", "health", "bulk_export", "bulk_import", "backup", "replay"}
     | {"structure.log", "structure.diff"}
     | SCENARIO_CALLS
+    | REMARKING
     | REPORTING
     | INSTALLING
     | COMMANDING

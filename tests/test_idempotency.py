@@ -12,12 +12,12 @@ from starlette.responses import Response
 
 from iotsense.rest.app import ENDPOINTS
 from iotsense.rest.endpoint import PREFIX
-from iotsense.rest.http_errors import ReusedKeyError
-from iotsense.rest.idempotency import LIFE_S, REPLAYED, Answers
+from iotsense.rest.idempotency import REPLAYED, answered_once
 from iotsense.rest.once import NAME, PARAMETER, takes_key
 from iotsense.service import Service
 from iotsense.twin.access import Scope
-from iotsense.twin.errors import NotFoundError
+from iotsense.twin.errors import NotFoundError, ReusedKeyError
+from iotsense.twin.kept_answers import LIFE_S, KeptAnswers
 
 KEY = {NAME: "7f3c"}
 SCENARIOS = f"{API}/scenarios"
@@ -131,11 +131,11 @@ def test_every_write_takes_a_key_but_those_that_are_told() -> None:
 # The engine
 
 
-def answers(time: list[float], most: int = 3, most_bytes: int = 10_000) -> Answers:
-    return Answers(most, most_bytes, clock=lambda: time[0])
+def answers(time: list[float], most: int = 3, most_bytes: int = 10_000) -> KeptAnswers:
+    return KeptAnswers(most, most_bytes, clock=lambda: time[0])
 
 
-async def ran(kept: Answers, request: str, body: bytes = b"x", mark: bytes = b"") -> bool:
+async def ran(kept: KeptAnswers, request: str, body: bytes = b"x", mark: bytes = b"") -> bool:
     """Whether it was done, instead of answered from what is kept."""
     done = False
 
@@ -144,7 +144,7 @@ async def ran(kept: Answers, request: str, body: bytes = b"x", mark: bytes = b""
         done = True
         return Response(body)
 
-    assert (await kept.once(request, mark, run)).status_code == 200
+    assert (await answered_once(kept, request, mark, run)).status_code == 200
     return done
 
 
@@ -170,7 +170,7 @@ async def test_when_the_first_fails_the_next_one_is_done() -> None:
         await fails.wait()
         raise NotFoundError("gone")
 
-    first = asyncio.ensure_future(kept.once("a", b"", run))
+    first = asyncio.ensure_future(answered_once(kept, "a", b"", run))
     await begun.wait()
     second = asyncio.ensure_future(ran(kept, "a"))
     with pytest.raises(ReusedKeyError):

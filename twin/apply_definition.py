@@ -18,13 +18,14 @@ def apply_plan(
     allow_remove: bool = False,
     author: str = "definition",
     expected: Collection[str] | None = None,
+    revision: int | None = None,
 ) -> Changes:
     """Makes the running graph what the plan desires; durable when it returns. What it changed.
 
     Nodes that were discovered since the plan was made do no harm: the changes are worked out anew on the graph as it
     is, in the same revision. Raises ConflictError, and changes nothing, if a node or signal with history would be
     removed and `allow_remove` is not given, or if one would be removed that the plan did not tell; OutdatedError, if
-    what is defined has none of the `definition_tag`s `expected`.
+    what is defined has none of the `definition_tag`s `expected`, or the graph is at another revision than `revision`.
     """
     has_readings = readings_of(twin.state)
     told = set(plan.changes.removed())
@@ -32,6 +33,8 @@ def apply_plan(
     def build(edit: GraphEdit) -> Changes:
         if expected is not None and definition_tag(edit.graph) not in expected:
             raise OutdatedError("other definitions were applied meanwhile; look at them, and plan again")
+        if revision is not None and edit.graph.revision != revision:
+            raise OutdatedError(f"the structure is at revision {edit.graph.revision}; look at it, and plan again")
         done = revise(edit, plan.desired, has_readings)
         if untold := [id for id in done.removed() if id not in told]:
             raise ConflictError(

@@ -106,8 +106,15 @@ class AsOf(ABC):
 
     def told(self, identity: str) -> list[Event]:
         """All events of an identity, in order; may block."""
-        found = (event for event in self._past.told(identity) if self._knows(event))
-        return [not_ended_yet(event, self.time) for event in found]
+        return self.told_of([identity])[identity]
+
+    def told_of(self, identities: Sequence[str]) -> dict[str, list[Event]]:
+        """The same of several identities, from one look at the log; may block."""
+        told = self._past.told_of(identities)
+        return {
+            identity: [not_ended_yet(event, self.time) for event in events if self._knows(event)]
+            for identity, events in told.items()
+        }
 
     def _knows(self, event: Event) -> bool:
         begun = self.time is None or event.time <= self.time

@@ -152,7 +152,10 @@ class Catalog:
         with translated(self.path), self._transaction():
             self._writer.execute(
                 "DELETE FROM event WHERE seq <= ? AND NOT (identity IS NOT NULL AND retracts IS NULL"
-                " AND replaced IS NULL AND until IS NULL)",
+                " AND replaced IS NULL AND until IS NULL)"
+                # What is said about something that has not ended is kept as long as that.
+                " AND NOT (kind = 'anomaly_remarks' AND replaced IS NULL AND identity IN (SELECT 'remarks:' || identity"
+                " FROM event WHERE identity IS NOT NULL AND retracts IS NULL AND replaced IS NULL AND until IS NULL))",
                 (last,),
             )
             self._writer.execute("DELETE FROM event_gap WHERE last <= ?", (last,))
@@ -217,6 +220,14 @@ class Catalog:
                 event = _event(*row)
                 if event.node is not None:
                     found[event.node].append(event)
+        return found
+
+    def events_told(self, identities: Sequence[str]) -> list[Event]:
+        """All events of several identities, by `seq` within each piece of the question."""
+        found: list[Event] = []
+        for start in range(0, len(identities), _MOST_TERMS):
+            some = identities[start : start + _MOST_TERMS]
+            found += self.events(f"identity IN ({', '.join('?' * len(some))})", some)
         return found
 
     def last_event(self, known_at: int) -> int:

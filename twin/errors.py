@@ -7,7 +7,8 @@ IoTSenseError
 │   └── AmbiguousIdError     a short id fits several nodes
 ├── NotYetError              a revision that the caller has seen elsewhere is not here yet
 ├── ConflictError            the change contradicts what is there
-│   └── OutdatedError        what the caller had seen is no longer so
+│   ├── OutdatedError        what the caller had seen is no longer so
+│   └── ReusedKeyError       the key of a request was used for another one
 ├── UnauthenticatedError     whoever asks did not say who it is, or not so that we believe it
 ├── ForbiddenError           whoever asks may not do that
 ├── OverloadedError          a bounded buffer is full; try again later
@@ -73,6 +74,10 @@ class ConflictError(IoTSenseError):
 
 class OutdatedError(ConflictError):
     """What the caller had seen is no longer so; nothing was changed. Look again, and ask again."""
+
+
+class ReusedKeyError(ConflictError):
+    """The idempotency key of a request was used for another one; nothing was done."""
 
 
 class UnauthenticatedError(IoTSenseError):

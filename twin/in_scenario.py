@@ -100,9 +100,9 @@ class InScenario(AsOf):
         """The plant's."""
         return self._base.events_of(nodes, limit, kind)
 
-    def told(self, identity: str) -> list[Event]:
+    def told_of(self, identities: Sequence[str]) -> dict[str, list[Event]]:
         """The plant's."""
-        return self._base.told(identity)
+        return self._base.told_of(identities)
 
     @property
     def last_event_seq(self) -> int:

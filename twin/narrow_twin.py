@@ -13,6 +13,7 @@ from .graph import Graph
 from .history import History
 from .model import Event
 from .narrow_graph import narrow_graph
+from .remarks import AnomalyRemarks
 from .state import Reading, StateColumns
 from .twin import Twin
 
@@ -90,9 +91,9 @@ class NarrowAsOf(AsOf):
         found = self._whole.events_of([node for node in nodes if node in self.graph.node_map], limit, kind)
         return {node: found.get(node, []) for node in nodes}
 
-    def told(self, identity: str) -> list[Event]:
+    def told_of(self, identities: Sequence[str]) -> dict[str, list[Event]]:
         """Empty for what concerns others."""
-        return self._mine(self._whole.told(identity))
+        return {identity: self._mine(events) for identity, events in self._whole.told_of(identities).items()}
 
     @property
     def last_event_seq(self) -> int:
@@ -111,7 +112,7 @@ class NarrowAsOf(AsOf):
 
 
 class NarrowTwin:
-    """The twin as those see it who are tied to a part of it: it can be read, and nothing else.
+    """The twin as those see it who are tied to a part of it: it can be read, and its anomalies spoken about.
 
     Whatever is not named here is refused, so that what is new must be let in on purpose.
     """
@@ -140,6 +141,11 @@ class NarrowTwin:
     ) -> AsOf:
         """`as_of` for coroutines."""
         return self._view(await self._whole.as_of_async(time, known_at, scenario), scenario)
+
+    @property
+    def remarks(self) -> AnomalyRemarks:
+        """What is said about anomalies of its part."""
+        return self._whole.remarks.within(self.as_of)
 
     def _view(self, plant: AsOf, scenario: str | None) -> AsOf:
         if scenario is not None:

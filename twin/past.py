@@ -187,12 +187,18 @@ class Past:
 
     def told(self, identity: str) -> list[Event]:
         """All that was told of an identity, in order."""
+        return self.told_of([identity])[identity]
+
+    def told_of(self, identities: Sequence[str]) -> dict[str, list[Event]]:
+        """The same of several identities, from one look at the log."""
         recent = list(self._live.recent_events)
         if self._catalog.last_event(END) + 1 < (recent[0].seq if recent else self._live.last_event + 1):
             self._projector.catch_up(self._catalog)
-        found = {event.seq: event for event in self._catalog.events("identity = ?", (identity,))}
-        found |= {event.seq: event for event in recent if event.identity == identity}
-        return list(found.values())
+        told: dict[str, dict[int, Event]] = {identity: {} for identity in identities}
+        for event in [*self._catalog.events_told(list(told)), *recent]:
+            if event.identity in told:
+                told[event.identity][event.seq] = event
+        return {identity: list(events.values()) for identity, events in told.items()}
 
     def open_events(self, time: int | None, known_at: int | None) -> list[Event]:
         """Events that had begun and not ended at `time` [ns], by what was recorded until `known_at` [ns]."""

@@ -18,7 +18,7 @@ KINDS = ("failure", "repair", "inspection", "downtime", "batch", "product_run")
 """The kinds that have a name here; any other word is a kind, too."""
 
 INSTALLATION = "installation"
-RESERVED = frozenset({"anomaly", "stale", "structure", "rule", "store_gap", "gone", "command"})
+RESERVED = frozenset({"anomaly", "stale", "structure", "rule", "store_gap", "gone", "command", "anomaly_remarks"})
 """Kinds that the service itself tells of."""
 
 MAX_AHEAD_S = 600.0

@@ -115,3 +115,9 @@ def _named(graph: Graph, change: StructureChange) -> list[str]:
     gone = {op.node.key: op.node.id for op in change.undo or () if isinstance(op, AddNode)}
     keys = sorted(touched(change))[:NAMED]
     return [graph.node_map[key].id if key in graph.node_map else gone.get(key, str(key)) for key in keys]
+
+
+def newest_in_short(twin: Twin) -> dict[str, object] | None:
+    """How much of what the newest revision changed, and the first nodes, for the audit log; blocks."""
+    found, _ = logged(twin, None, 2**53, 1)
+    return {"counts": found[0].counts, "nodes": found[0].nodes[:NAMED]} if found else None

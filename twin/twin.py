@@ -36,6 +36,7 @@ from .past import Past
 from .projection import Projection
 from .projector import Projector
 from .recovery import open_or_renew, recover
+from .remarks import AnomalyRemarks
 from .reports import Reports
 from .scenarios import Scenarios
 from .state import TwinState
@@ -52,7 +53,8 @@ IDENTITY_NS = 24 * 3600 * NS
 class Twin:
     """Graph, state, history and events over one journal. All methods may be called from any thread.
 
-    `revisions` has the structure as it was, `scenarios` the forks of the plant.
+    `revisions` has the structure as it was, `scenarios` the forks of the plant, `remarks` what is said
+    about anomalies.
     """
 
     def __init__(self, directory: DataDirectory, options: StoreOptions) -> None:
@@ -80,6 +82,7 @@ class Twin:
         self._projector.start()
         self.transfer = Transfer(directory, self._live, self._journal, self._past)
         self.reports = Reports(self, self._past)
+        self.remarks = AnomalyRemarks(self)
         directory.keep_reserve()
 
     @classmethod
