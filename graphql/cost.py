@@ -39,6 +39,7 @@ WEIGHTS = {
     "Node.anomalies": 10,
     "Node.rollup": 100,
     "Node.summary": 100,
+    "Node.healthSummary": 100,
     "Node.impact": 100,
     "Node.neighbours": 50,
     "Node.downstream": 100,

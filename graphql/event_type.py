@@ -57,6 +57,7 @@ class Event:
 
 
 @strawberry.type(description="What somebody said about an anomaly.")
+@timed
 class Comment:
     by: str = strawberry.field(description="The key, or the person, that was proven to ask.")
     time: Time

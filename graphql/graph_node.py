@@ -12,6 +12,7 @@ from ..twin.question_subject import Instant
 from ..twin.question_summary import summarize
 from .field import field
 from .graph_types import Impact, Reach, Rollup, Selecting, Walk, around
+from .health_summary import HealthSummary, Levels, Types, subtree
 from .signal_summary import SignalSummary
 from .view import View
 
@@ -55,13 +56,25 @@ class NodeQuestions:
         return Rollup.of(found)
 
     @field
-    async def summary(self, signal: str, unit: str | None = None) -> SignalSummary:
-        """A signal of it and all below it: how many are good, their least, greatest and mean, in one unit."""
+    async def summary(
+        self, signal: str, unit: str | None = None, type: Types = None, level: Levels = None
+    ) -> SignalSummary:
+        """A signal of it and all below it: how many are good, their least, greatest, mean and sum, in one unit."""
         view, record = self.view, self.record
 
         def summed_up(_: Instant) -> SignalSummary:
-            nodes = [record, *view.graph.descendants(record.key)]
+            nodes = subtree(view, record, type, level)
             return SignalSummary.of(view, nodes, summarize(view.plant, nodes, signal, unit))
+
+        return await answered(view.plant, summed_up)
+
+    @field
+    async def health_summary(self, type: Types = None, level: Levels = None) -> HealthSummary:
+        """How it and all below it are: so many nodes of each health, the worst of them, open anomalies, silence."""
+        view, record = self.view, self.record
+
+        def summed_up(_: Instant) -> HealthSummary:
+            return HealthSummary.of(view, subtree(view, record, type, level))
 
         return await answered(view.plant, summed_up)
 

@@ -15,9 +15,11 @@ from .node_type import check_first
 from .once import OnceKey, outcome
 from .payload import Problem
 from .scalars import Long, Time
+from .timed import timed
 
 
 @strawberry.type(description="Input that could not be used.")
+@timed
 class DeadLetter:
     id: Long
     time: Time = strawberry.field(description="When it came.")

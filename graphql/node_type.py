@@ -156,8 +156,10 @@ class Node(NodeQuestions, NodeAssets):
         """Anomalies here and below, the newest first; the cleared ones too unless `open`."""
         check_first(first)
         view, key = self.view, self.record.key
-        found = view.open_anomalies if open else await view.all_anomalies()
-        mine = [event for event in found if view.concerns(event, key)]
+        if open:
+            mine = view.open_below.get(key, [])
+        else:
+            mine = [event for event in await view.all_anomalies() if view.concerns(event, key)]
         return [Anomaly.of(view, event) for event in mine[:first]]
 
     @field

@@ -15,6 +15,7 @@ from .field import mutation
 from .once import OnceKey, once
 from .scalars import Time
 from .scenario_query import Scenario
+from .timed import timed
 
 Ask = Info[Request, None]
 Overrides = Annotated[
@@ -32,6 +33,7 @@ class ReplayAction(Enum):
 
 
 @strawberry.type(description="Where a replay stands.")
+@timed
 class ReplayPosition:
     replay: strawberry.ID
     time: Time

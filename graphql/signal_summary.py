@@ -4,15 +4,14 @@ from collections.abc import Sequence
 
 import strawberry
 
-from ..twin.model import Level, Node
+from ..twin.model import Node
 from ..twin.question_summary import Summary
 from .field import field
-from .scalars import Time
+from .health_summary import equipment, worst_of
+from .scalars import Time, finite
 from .timed import timed
 from .view import View
 from .words import HealthStatus
-
-_WORST_FIRST = (HealthStatus.CRITICAL, HealthStatus.WARNING, HealthStatus.HEALTHY)
 
 
 @strawberry.type(description="The signals of one name at and below a node, if their latest reading is good and finite.")
@@ -26,6 +25,7 @@ class SignalSummary:
     min: float | None = strawberry.field(description="Null where none counts, as are the others.")
     max: float | None
     mean: float | None
+    sum: float | None = strawberry.field(description="Null of temperatures, too, which cannot be added up.")
     min_at: strawberry.ID | None = strawberry.field(description="The signal of the least.")
     max_at: strawberry.ID | None = strawberry.field(description="The signal of the greatest.")
     oldest: Time | None = strawberry.field(description="When the oldest of the readings was so.")
@@ -43,6 +43,7 @@ class SignalSummary:
             min=found.low,
             max=found.high,
             mean=found.mean,
+            sum=None if found.total is None else finite(found.total),
             min_at=None if found.low_at is None else strawberry.ID(found.low_at),
             max_at=None if found.high_at is None else strawberry.ID(found.high_at),
             oldest=None if found.oldest is None else Time(found.oldest),
@@ -52,7 +53,4 @@ class SignalSummary:
     @field
     def worst_health(self) -> HealthStatus:
         """The worst health of the node and of what is below it; UNKNOWN where none is known."""
-        # What is wrong with a sensor is part of its component's health; one that stands alone has only its own.
-        equipment = [node for node in self.nodes if node.level is not Level.SENSOR] or self.nodes
-        known = {self.view.health(node)[1] for node in equipment}
-        return next((status for status in _WORST_FIRST if status in known), HealthStatus.UNKNOWN)
+        return worst_of(self.view.health(node)[1] for node in equipment(self.nodes))

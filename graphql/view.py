@@ -8,12 +8,13 @@ import numpy as np
 
 from ..analytics.anomalies import Anomaly
 from ..analytics.health import health_score, health_status
-from ..twin.anomalies import concerns, latest_anomalies, open_anomalies
+from ..twin.anomalies import concerned, concerns, latest_anomalies, open_anomalies
 from ..twin.as_of import AsOf
 from ..twin.errors import NotFoundError
 from ..twin.graph import HEALTH, Graph
 from ..twin.live import STALE
 from ..twin.model import DataType, Event, Level, Node, Signal
+from ..twin.remarks import remarks_of
 from ..twin.state import Reading
 from .context import Budget, Request
 from .loading import Loaders
@@ -31,6 +32,7 @@ class View:
         self.budget = budget or request.budget
         self.now = self.plant.now
         self._anomalies: asyncio.Future[list[Event]] | None = None
+        self._acknowledged: asyncio.Future[set[str]] | None = None
 
     # Values
 
@@ -63,6 +65,16 @@ class View:
         # Whoever gives up waiting does so for itself.
         return await asyncio.shield(self._anomalies)
 
+    async def acknowledged(self) -> set[str]:
+        """The open anomalies (identities) that somebody has seen; looked up once."""
+        if self._acknowledged is None:
+            self._acknowledged = asyncio.ensure_future(asyncio.to_thread(self._seen))
+        return await asyncio.shield(self._acknowledged)
+
+    def _seen(self) -> set[str]:
+        told = remarks_of(self.plant, [str(event.identity) for event in self.open_anomalies])
+        return {identity for identity, remarks in told.items() if remarks.acknowledged_by is not None}
+
     # What is open
 
     @cached_property
@@ -71,10 +83,24 @@ class View:
         return open_anomalies(self.plant)
 
     @cached_property
+    def open_below(self) -> dict[int, list[Event]]:
+        """The open anomalies at or below a node, by its key, the newest first; only where there are some."""
+        below: dict[int, list[Event]] = {}
+        for event in self.open_anomalies:
+            for key in concerned(self.graph, event):
+                below.setdefault(key, []).append(event)
+        return below
+
+    @cached_property
+    def open_silences(self) -> list[Event]:
+        """What is silent for longer than expected."""
+        return self.plant.open_events(STALE)
+
+    @cached_property
     def silent_below(self) -> Counter[int]:
         """How many signals are silent at or below a node, by its key."""
         count: Counter[int] = Counter()
-        for event in self.plant.open_events(STALE):
+        for event in self.open_silences:
             if event.node is not None and event.node in self.graph.node_map:
                 count.update([event.node, *(node.key for node in self.graph.ancestors(event.node))])
         return count

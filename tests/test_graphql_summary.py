@@ -2,11 +2,12 @@
 
 import asyncio
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from facade_fixtures import Context, plant, put
+from facade_fixtures import Context, breach, plant, put
 from hypothesis import given
 from hypothesis import strategies as st
 from question_fixtures import Still
@@ -14,10 +15,12 @@ from question_fixtures import Still
 from iotsense.graphql.context import Request
 from iotsense.graphql.schema import schema
 from iotsense.twin.access import LOCAL, Principal, Role
+from iotsense.twin.as_of import AsOf
 from iotsense.twin.errors import InvalidValueError
 from iotsense.twin.graph import Graph
 from iotsense.twin.graph_edit import GraphEdit
 from iotsense.twin.model import DataType, Level
+from iotsense.twin.past import Past
 from iotsense.twin.question_summary import Summary, summarize
 from iotsense.twin.times import format_time, now_ns
 from iotsense.twin.twin import Twin
@@ -54,6 +57,7 @@ def test_only_what_is_good_and_finite_counts(readings: list[tuple[float, int]]) 
         return
     assert (found.low, found.high) == (min(good), max(good))
     assert found.mean == pytest.approx(sum(good) / len(good), abs=1e-6)
+    assert found.total == pytest.approx(math.fsum(good), abs=1e-6)
     assert found.low_at is not None and values[found.low_at] == min(good)
     assert found.high_at is not None and values[found.high_at] == max(good)
 
@@ -64,6 +68,9 @@ def test_units_become_one() -> None:
     found = summed_up(still, "temperature")
     assert (found.count, found.left_out, found.unit) == (2, 1, "celsius")
     assert (found.low, found.high, found.mean) == pytest.approx((20.0, 27.0, 23.5))
+    assert found.total is None  # of temperatures there is none
+    powers = Still(graph(["kW", "W"]), {"line.m0.temperature": 2.0, "line.m1.temperature": 500.0})
+    assert summed_up(powers, "temperature").total == 2.5
     assert summed_up(still, "temperature", "kelvin").low == pytest.approx(293.15)
     with pytest.raises(InvalidValueError, match="does not fit the others"):
         summed_up(still, "temperature", "metre")
@@ -124,3 +131,86 @@ async def test_of_a_part_of_the_plant(twin: Twin) -> None:
     found = (await ask(twin, "line_2", "speed", whom)).data["node"]["summary"]
     assert (found["count"], found["leftOut"], found["worstHealth"]) == (1, 0, "WARNING")
     assert (await ask(twin, "hall", "speed", whom)).errors[0].extensions["code"] == "NOT_FOUND"
+
+
+CHOSEN = """query($id: ID!, $type: [String!], $level: [Level!]) {
+  node(id: $id) { summary(signal: "speed", type: $type, level: $level) { count sum max unit worstHealth } } }"""
+HOW = """query($id: ID!, $type: [String!], $level: [Level!], $at: Time) { node(id: $id, asOf: $at) {
+    healthSummary(type: $type, level: $level) {
+      nodes critical warning healthy unknown worst lowestScore worstAt { id }
+      openAnomalies criticalAnomalies unacknowledged silent } } }"""
+
+
+async def of(twin: Twin, text: str, whom: Principal = LOCAL, **variables: Any) -> Any:
+    request = Request(Context(twin).seen_by(whom), asyncio.Semaphore(4), principal=whom)
+    found = await schema.execute(text, variables, context_value=request)
+    assert not found.errors, found.errors
+    (summary,) = found.data["node"].values()
+    return summary
+
+
+async def test_some_types_and_levels_only(twin: Twin) -> None:
+    put(twin, "line_1.packer.speed", 7.0)  # in another unit
+    conveyors = await of(twin, CHOSEN, id="hall", type=["conveyor"])
+    assert conveyors == {"count": 2, "sum": 4.0, "max": 2.5, "unit": "m/s", "worstHealth": "CRITICAL"}
+    assert (await of(twin, CHOSEN, id="hall", level=["LINE"]))["count"] == 0
+    assert (await of(twin, CHOSEN, id="hall", type=["conveyor"], level=["SENSOR"]))["count"] == 0
+    assert (await of(twin, CHOSEN, id="line_2", level=["SENSOR"])) == {
+        "count": 1, "sum": 2.5, "max": 2.5, "unit": "m/s", "worstHealth": "HEALTHY",
+    }  # fmt: skip
+    assert (await of(twin, CHOSEN, id="hall", type=[]))["count"] == 0
+
+
+async def test_the_health_of_a_subtree(twin: Twin) -> None:
+    before = now_ns()
+    seen = breach(twin, "line_1.conveyor.motor_temp", "critical")
+    breach(twin, "line_1.conveyor.speed")
+    breach(twin, "line_2.conveyor.speed")
+    twin.remarks.acknowledge(seen, "anna")
+    twin.mark_stale([(twin.graph.find_signal("line_1.conveyor.speed").index, now_ns())])
+    hall = await of(twin, HOW, id="hall")
+    assert hall == {
+        "nodes": 7, "critical": 1, "warning": 1, "healthy": 0, "unknown": 5, "worst": "CRITICAL", "lowestScore": 35.0,
+        "worstAt": {"id": "line_1.conveyor"}, "openAnomalies": 3, "criticalAnomalies": 1, "unacknowledged": 2,
+        "silent": 1,
+    }  # fmt: skip
+    line = await of(twin, HOW, id="line_2")
+    assert (line["worst"], line["openAnomalies"], line["unacknowledged"], line["silent"]) == ("WARNING", 1, 1, 0)
+    robots = await of(twin, HOW, id="hall", type=["robot_arm"])
+    assert (robots["nodes"], robots["worst"], robots["worstAt"], robots["openAnomalies"]) == (1, "UNKNOWN", None, 0)
+    conveyors = await of(twin, HOW, id="line_1", type=["conveyor"], level=["COMPONENT"])
+    assert (conveyors["nodes"], conveyors["openAnomalies"]) == (1, 2)
+    assert (await of(twin, HOW, id="line_1", level=["LINE"]))["openAnomalies"] == 0
+    sensor = await of(twin, HOW, id="line_1.conveyor.speed")
+    assert (sensor["nodes"], sensor["openAnomalies"], sensor["silent"]) == (1, 1, 1)
+    then = await of(twin, HOW, id="hall", at=format_time(before))
+    assert (then["openAnomalies"], then["silent"], then["worst"]) == (0, 0, "CRITICAL")
+    whom = Principal("key k", Role.VIEWER.scopes, frozenset({twin.graph.find("line_2").key}))
+    assert await of(twin, HOW, whom, id="line_2") == line
+
+
+async def test_many_summaries_look_once(twin: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
+    for id in ("line_1.conveyor.speed", "line_2.conveyor.speed", "line_1.packer.speed"):
+        breach(twin, id)
+    looks: list[int] = []
+    told_of, opened = Past.told_of, AsOf.open_events
+
+    def counted(self: Past, identities: Any) -> Any:
+        looks.append(len(identities))
+        return told_of(self, identities)
+
+    kinds: Counter[str] = Counter()
+
+    def counting(self: AsOf, kind: str, node: int | None = None) -> Any:
+        kinds[kind] += 1
+        return opened(self, kind, node)
+
+    monkeypatch.setattr(Past, "told_of", counted)
+    monkeypatch.setattr(AsOf, "open_events", counting)
+    request = Request(Context(twin), asyncio.Semaphore(4))
+    text = "{ nodes(first: 100) { nodes { anomalies { id } healthSummary { openAnomalies unacknowledged silent } } } }"
+    found = await schema.execute(text, context_value=request)
+    assert not found.errors and found.data is not None
+    assert sum(each["healthSummary"]["unacknowledged"] for each in found.data["nodes"]["nodes"]) > 3
+    assert looks == [3]
+    assert kinds["anomaly"] == 1 and kinds["stale"] == 1

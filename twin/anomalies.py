@@ -38,17 +38,22 @@ def anomaly(plant: AsOf, id: str) -> Event:
     return found
 
 
+def about(graph: Graph, event: Event) -> set[int]:
+    """The nodes (keys) that an anomaly is about: the component and the sensor, as far as they are there."""
+    signal = graph.signal_map.get(event.data.get("signal", -1))
+    keys = {event.node, None if signal is None else signal.node}
+    return {key for key in keys if key is not None and key in graph.node_map}
+
+
+def concerned(graph: Graph, event: Event) -> set[int]:
+    """The same, and all nodes above them."""
+    keys = about(graph, event)
+    return keys | {node.key for key in keys for node in graph.ancestors(key)}
+
+
 def concerns(graph: Graph, event: Event, key: int) -> bool:
     """Whether an anomaly is about the node (by key) or something below it."""
-    signal = graph.signal_map.get(event.data.get("signal", -1))
-    about = {event.node, None if signal is None else signal.node}
-    return any(_within(graph, start, key) for start in about)
-
-
-def _within(graph: Graph, start: int | None, key: int) -> bool:
-    if start is None or start not in graph.node_map:
-        return False
-    return start == key or any(node.key == key for node in graph.ancestors(start))
+    return key in concerned(graph, event)
 
 
 def _newest_first(events: list[Event]) -> list[Event]:

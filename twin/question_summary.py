@@ -1,5 +1,6 @@
 """Summaries: how many, the least, greatest and mean of a signal over some nodes, at a glance and in one unit."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -7,10 +8,10 @@ import numpy as np
 
 from .errors import InvalidValueError
 from .model import DataType, Node, Quality, Signal
-from .question_rollup import shown_under
+from .question_rollup import TEMPERATURE, shown_under
 from .question_subject import Instant
 from .state import NEVER
-from .units import conversion
+from .units import conversion, parse_unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Summary:
     """Figures [unit] of the `count` signals whose latest reading is good and finite; None where there is none.
 
     low_at, high_at: the signals (dotted ids) of the least and greatest. oldest, newest: the times of the readings [ns].
-    left_out: how many signals of the name do not count.
+    left_out: how many signals of the name do not count. total: their sum; None of temperatures, which have none.
     """
 
     count: int
@@ -27,6 +28,7 @@ class Summary:
     low: float | None = None
     high: float | None = None
     mean: float | None = None
+    total: float | None = None
     low_at: str | None = None
     high_at: str | None = None
     oldest: int | None = None
@@ -58,11 +60,18 @@ def summarize(instant: Instant, nodes: Iterable[Node], name: str, unit: str | No
         min(values),
         max(values),
         float(np.mean(values)),
+        _total(values, unit),
         instant.graph.signal_id(signals[low]),
         instant.graph.signal_id(signals[high]),
         int(state.time[rows].min()),
         int(state.time[rows].max()),
     )
+
+
+def _total(values: list[float], unit: str | None) -> float | None:
+    if unit is not None and parse_unit(unit).dimension == TEMPERATURE:
+        return None
+    return math.fsum(values)
 
 
 def _is_number(signal: Signal) -> bool:
