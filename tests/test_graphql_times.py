@@ -100,7 +100,7 @@ async def test_of_what_is_pushed_too(twin: Twin) -> None:
 
 def test_all_that_looks_at_the_structure_can_wait_for_a_revision() -> None:
     """But for what tells of the service, not of the plant."""
-    service = {"service", "sources", "publishing", "storage", "reporting", "explain", "scenarios"}
+    service = {"service", "sources", "publishing", "storage", "reporting", "explain", "scenarios", "deadLetters"}
     for operation in core.OperationType.QUERY, core.OperationType.SUBSCRIPTION:
         root = SCHEMA.get_root_type(operation)
         assert root is not None
