@@ -19,6 +19,7 @@ CONNECTIONS = 32
 SCRIPT = """
 local ids = {%(ids)s}
 local per_request = %(per_request)d
+wrk.headers["Content-Type"] = "%(media)s"
 math.randomseed(os.time())
 local clock = os.time() * 1000 - math.random(1000000)
 local function document()
@@ -44,8 +45,7 @@ end
 local n = 0
 request = function()
   n = n + 1
-  local headers = {["Content-Type"] = "%(media)s"}
-  return wrk.format("POST", "%(path)s", headers, bodies[n %% #bodies + 1])
+  return wrk.format("POST", "%(path)s", nil, bodies[n %% #bodies + 1])
 end
 local failed = 0
 response = function(status) if status ~= %(status)d then failed = failed + 1; print("FAILED " .. status) end end

@@ -23,7 +23,7 @@ LONG = {"hostile"}
 # The recorder of writes and syncs is the tests'; processes that a benchmark starts need it too.
 TESTS = str(HERE.parent / "tests")
 sys.path.append(TESTS)
-os.environ["PYTHONPATH"] = TESTS
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [TESTS, os.environ.get("PYTHONPATH")]))
 
 
 def names() -> list[str]:

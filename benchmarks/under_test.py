@@ -5,10 +5,11 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -23,27 +24,42 @@ def free_port() -> int:
 
 
 class Service:
-    """One process; `url` is where it listens."""
+    """One process; `url` is where it listens.
 
-    def __init__(self, data: Path, config: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
+    tls: certificate, which vouches for itself, and key. program: what Python runs. verify: for clients of httpx.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        config: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        tls: tuple[Path, Path] | None = None,
+        program: Sequence[str] = ("-m", "iotsense"),
+    ) -> None:
         self.data = data
         self.config = config
         self.environment = os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment or {})
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self.verify = ssl.create_default_context(cafile=tls[0]) if tls else True
+        self._tls = tls
+        self._program = program
         self.process: subprocess.Popen[bytes] | None = None
         atexit.register(self.stop)  # a benchmark that gives up leaves no process behind
 
     def start(self, timeout: float = 60.0) -> float:
         """Starts it and returns the seconds until it says that it is ready."""
-        command = [sys.executable, "-m", "iotsense", "run", "--data", str(self.data)]
+        command = [sys.executable, *self._program, "run", "--data", str(self.data)]
         command += ["--listen", f"127.0.0.1:{self.port}", "--log-level", "warning"]
         command += ["-c", str(self.config)] if self.config else []
+        command += ["--tls-cert", str(self._tls[0]), "--tls-key", str(self._tls[1])] if self._tls else []
         log = self.data.parent / "service.log"
         began = time.perf_counter()
         with log.open("ab") as file:
             self.process = subprocess.Popen(command, stdout=file, stderr=file, env=self.environment)
-        with httpx.Client() as client:
+        with httpx.Client(verify=self.verify) as client:
             while time.perf_counter() - began < timeout:
                 if self.process.poll() is not None:
                     raise SystemExit(f"the service ended with {self.process.returncode}:\n{log.read_text()[-2000:]}")
