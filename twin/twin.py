@@ -53,8 +53,7 @@ IDENTITY_NS = 24 * 3600 * NS
 class Twin:
     """Graph, state, history and events over one journal. All methods may be called from any thread.
 
-    `revisions` has the structure as it was, `scenarios` the forks of the plant, `remarks` what is said
-    about anomalies.
+    `revisions` has the structure as it was, `scenarios` the plant's forks, `remarks` what is said about anomalies.
     """
 
     def __init__(self, directory: DataDirectory, options: StoreOptions) -> None:
@@ -292,10 +291,7 @@ class Twin:
     def history(
         self, signal: int, start: int, end: int, points: int | None = None, known_at: int | None = None
     ) -> History:
-        """Readings of a signal in [start, end) [ns], at most `points` rows; blocks, so use a thread.
-
-        `known_at` [ns] leaves out what was recorded later: corrections, late readings.
-        """
+        """Readings of a signal in [start, end) [ns], at most `points` rows, as known at `known_at` [ns]; blocks."""
         return self._past.history(signal, start, end, points, known_at)
 
     @property
@@ -376,8 +372,7 @@ class Twin:
 
     def storage_report(self) -> StorageReport:
         """What storage takes by kind, and what the configured retention will need; blocks."""
-        others = {name: size for name, size in self.sizes().items() if name != "history"}
-        return self._store.report(others)
+        return self._store.report({name: size for name, size in self.sizes().items() if name != "history"})
 
     def counts(self) -> dict[str, int]:
         """Numbers for /metrics: entries, readings and events so far, entries that history lags behind."""
