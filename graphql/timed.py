@@ -22,7 +22,7 @@ def timed(cls: type[T]) -> type[T]:
             annotations[name] = kind
         if (beside := _BESIDE.get(kind)) is not None:
             annotations[f"{name}_ns"] = beside
-            setattr(cls, f"{name}_ns", field(_reader(name, beside)))
+            setattr(cls, f"{name}_ns", field(_reader(name, beside, _waits(cls, name))))
     cls.__annotations__ = annotations
     return cls
 
@@ -37,14 +37,24 @@ def _kinds(cls: type) -> dict[str, Any]:
     return cls.__annotations__ | {name: kind for name, kind in resolved.items() if name not in cls.__annotations__}
 
 
-def _reader(name: str, kind: Any) -> Callable[[Any], Any]:
+def _waits(cls: type, name: str) -> bool:
+    """Whether the field's resolver is a coroutine."""
+    resolved = vars(cls).get(name)
+    return isinstance(resolved, StrawberryField) and resolved.is_async
+
+
+def _reader(name: str, kind: Any, waits: bool) -> Callable[[Any], Any]:
     def read(self: Any) -> Any:
         value = getattr(self, name)
         return _text(value() if callable(value) else value)
 
-    read.__annotations__ = {"return": kind}
-    read.__doc__ = f"`{_camel(name)}` in nanoseconds since 1970."
-    return read
+    async def wait(self: Any) -> Any:
+        return _text(await getattr(self, name)())
+
+    reader = wait if waits else read
+    reader.__annotations__ = {"return": kind}
+    reader.__doc__ = f"`{_camel(name)}` in nanoseconds since 1970."
+    return reader
 
 
 def _text(value: Any) -> Any:

@@ -132,8 +132,8 @@ async def query(context: Context, request: Request) -> Response:
 
 _PRECISION = Parameter(
     "precision",
-    "Unit of the timestamps; left out, ns",
-    {"type": "string", "enum": ["ns", "us", "ms", "s", "n", "u", "m", "h"]},
+    "Unit of the timestamps; left out or empty, ns",
+    {"type": "string", "enum": ["ns", "us", "ms", "s", "n", "u", "m", "h", ""]},
 )
 _LINES = Body({"text/plain": str}, "Lines, plain or compressed with gzip")
 _STORED = (Answer("Everything is durable", None, None, 204),)
