@@ -17,6 +17,7 @@ from .analytics.monitor import Monitor
 from .analytics.staleness import Staleness
 from .analytics.watched_limits import watched_limits
 from .config import Settings, beyond_loopback, bind, bind_unix
+from .freed_memory import give_back
 from .http_server import HttpServer
 from .ingest.adapter import Adapter
 from .ingest.command_routes import Routes
@@ -146,6 +147,7 @@ class Service:
         self._staleness = Staleness(self.twin)
         self._supervisor.start("staleness", self._staleness.run)
         self._supervisor.start("commands", self.commands.run)
+        self._supervisor.start("memory", give_back)
 
     async def _start(self) -> None:
         self._tls = await asyncio.to_thread(_tls, self.settings)

@@ -100,10 +100,14 @@ async def test_texts_and_truth_values_are_labels(tmp_path: Path) -> None:
         for given, shown in [("running", "running"), (0, "stopped"), ("jammed", "jammed"), (True, "true")]:
             await send(pipeline, measured("conveyor_1", "status", given))
             assert value(pipeline, "conv1_status") == shown
+        for length, kept in ((1_000, True), (1_001, False)):
+            receipt = await send(pipeline, measured("conveyor_1", "status", str(length % 7) * length))
+            assert (receipt.accepted == 1) is kept
+        assert "at most 1,000 characters" in receipt.reasons[0] and len(receipt.reasons[0]) < 200
         for given, shown in [(True, "true"), ("off", "false"), (1, "true"), ("False", "false")]:
             await send(pipeline, measured("robot_arm_1", "gripper", given))
             assert value(pipeline, "gripper") == shown
-        assert not reasons(pipeline)
+        assert len(reasons(pipeline)) == 1
 
 
 @pytest.mark.parametrize(("first", "data_type"), [("weld", "text"), (True, "boolean"), (3, None)])

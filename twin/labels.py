@@ -8,6 +8,8 @@ from .entry import NewLabel
 from .errors import InvalidValueError
 
 MAX_LABELS = 256
+MAX_TEXT = 1_000
+"""Characters of a text that a reading brings: it is kept for ever, in memory, and whoever sends it may be anybody."""
 
 
 class Labels:
@@ -34,10 +36,15 @@ class Labels:
             self._known(signal, recorded)
 
     def code(self, signal: int, text: str) -> int:
-        """The code of a text; a text not met before gets the next one. Raises InvalidValueError beyond 256."""
+        """The code of a text; a text not met before gets the next one.
+
+        Raises InvalidValueError beyond 256 of them, and for one that is too long.
+        """
         code = self._codes.get((signal, text))
         if code is not None:
             return code
+        if len(text) > MAX_TEXT:
+            raise InvalidValueError(f"a text has at most {MAX_TEXT:,} characters; {text[:40]!r}... has {len(text):,}")
         with self._lock:
             known = len(self._texts.get(signal, ()))
             code = self._code(signal, text)
