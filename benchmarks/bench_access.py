@@ -80,7 +80,8 @@ def run() -> list[Figure]:
 
 
 def _asks(ids: list[str]) -> list[Ask]:
-    report = json.dumps(json.dumps({"kind": "inspection", "node": ids[0]}))
+    told = {"kind": "inspection", "node": ids[0], "time": "2026-01-15T12:00:00Z", "until": "2026-01-15T12:20:00Z"}
+    report = json.dumps(json.dumps(told))
     question = json.dumps(json.dumps({"query": NODE % ids[0]}))
     return [
         Ask(f"telemetry, arrays of {DOCUMENTS} documents", "", Load(DOCUMENTS).script(ids)),
@@ -117,7 +118,7 @@ def _locked(directory: Path, ids: list[str]) -> Door:
 
 def _typed(*words: str) -> str:
     command = [sys.executable, "-m", "iotsense", *words]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _open(directory: Path, ids: list[str]) -> Door:

@@ -22,7 +22,7 @@ from under_test import Service
 SECONDS = float(os.environ.get("HOSTILE_S", 3600))
 # What is needed once (code, caches, the histories' buffers) is there before memory is looked at.
 WARM_UP_S = min(300.0, SECONDS / 4)
-CONTROL_S = 20.0
+CONTROL_S = 60.0
 GROWN_MB = 50.0
 WAITED_S = 5.0
 LOOKS_S = 1.0

@@ -4,7 +4,7 @@ from iotsense.cli import main
 from iotsense.rest import app
 
 app.recorded = lambda endpoint, run: run
-app.Refusals = lambda application, context: application  # type: ignore[assignment, misc]
+app.Refusals = lambda application, context: application
 
 if __name__ == "__main__":
     main()
