@@ -12,7 +12,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from .analytics.anomalies import ANOMALY
 from .config import Listen, Settings
 from .demo_table import Heard, account, anomaly_line, plant_view
 from .ingest.source_state import SourceState, SourceStatus
@@ -20,6 +19,7 @@ from .service import Service
 from .sim.bottling_line import BottlingLine
 from .sim.plant import Plant, bottling_plant
 from .sim.wiring import BACNET, MODBUS, MQTT, OPCUA, protocol_of
+from .twin.anomalies import ANOMALY
 from .twin.errors import SourceError
 from .twin.model import Event
 from .twin.times import NS, now_ns

@@ -8,10 +8,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from .analytics.anomalies import ANOMALY
 from .analytics.health import health_status
 from .ingest.source_state import SourceState, SourceStatus
 from .sim.machines import Tally
+from .twin.anomalies import ANOMALY
 from .twin.graph import HEALTH
 from .twin.model import DataType, Event, Node, Quality, Signal
 from .twin.times import format_time

@@ -7,9 +7,9 @@ from asyncua import ua
 from asyncua.common.event_objects import AlarmCondition, GeneralModelChangeEvent
 from asyncua.server.event_generator import EventGenerator
 
-from .analytics.anomalies import ANOMALY
 from .opcua_space import Change, Space
 from .opcua_values import datetime_of
+from .twin.anomalies import ANOMALY
 from .twin.model import Event
 from .twin.twin import Twin
 

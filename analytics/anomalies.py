@@ -7,11 +7,11 @@ again; one that should not have been is taken back by an event that names the on
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from ..twin.anomalies import ANOMALY
 from ..twin.entry import EventDraft
 from ..twin.model import Event
 from .rules import Watch, WatchKey
 
-ANOMALY = "anomaly"
 _OF_THE_END = ("cleared_value", "reason")
 
 

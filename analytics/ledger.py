@@ -5,11 +5,12 @@ from typing import Protocol
 
 import numpy as np
 
+from ..twin.anomalies import ANOMALY
 from ..twin.batch import ReadingBatch
 from ..twin.entry import EventDraft
 from ..twin.model import Event, Quality
 from ..twin.twin import Twin
-from .anomalies import ANOMALY, Anomaly
+from .anomalies import Anomaly
 from .health_book import Point
 from .rule_spans import RULE
 from .steps import Points

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
+from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, GRAPHQL_TRANSPORT_WS_PROTOCOL
@@ -66,20 +66,10 @@ class PersistedHandler(BaseGraphQLTransportWSHandler[Request, None]):
             await super().handle_task_exception(error)
 
 
-class Socket(ASGIWebSocketAdapter):
-    """A WebSocket that may be closed when it has been closed already, from the other side or for what it said."""
-
-    async def close(self, code: int, reason: str) -> None:
-        """Closes it."""
-        with suppress(RuntimeError):
-            await super().close(code, reason)
-
-
 class Application(GraphQL[Request, None]):
     """Strawberry's application with our context, JSON and GraphiQL."""
 
     graphql_transport_ws_handler_class = PersistedHandler
-    websocket_adapter_class = Socket
     stream_transport_classes_by_protocol = MappingProxyType({GRAPHQL_SSE_PROTOCOL: EventStream})
 
     def __init__(self, context: Context, options: Options = DEFAULTS) -> None:

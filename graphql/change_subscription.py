@@ -5,16 +5,15 @@ from collections.abc import AsyncGenerator, Collection
 from dataclasses import replace
 
 import strawberry
-from strawberry.types import Info
 
 from ..twin.access import Scope
 from ..twin.errors import InvalidValueError
 from ..twin.graph_changes import GraphChanges
 from ..twin.plan_changes import Changes
 from .change_type import GraphChange, GraphPart
-from .context import Budget, Request
+from .context import Budget
 from .field import subscription
-from .moment import MinRevision, seen
+from .moment import Ask, MinRevision, seen
 from .news import reached
 from .scalars import Long
 from .view import View
@@ -25,7 +24,7 @@ class ChangeSubscription:
     @subscription(Scope.PLANT_READ, narrows=True)
     async def graph_changes(
         self,
-        info: Info[Request, None],
+        info: Ask,
         after: Long | None = None,
         nodes: list[strawberry.ID] | None = None,
         parts: list[GraphPart] | None = None,

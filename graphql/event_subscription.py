@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import strawberry
-from strawberry.types import Info
 
 from ..twin.access import Scope
 from ..twin.event_gap import GONE
-from .context import Budget, Request
+from .context import Budget
 from .event_type import Event
 from .field import subscription
-from .moment import MinRevision, seen
+from .moment import Ask, MinRevision, seen
 from .news import reached
 from .scalars import Long
 from .view import View
@@ -24,7 +23,7 @@ class EventSubscription:
     @subscription(Scope.PLANT_READ, narrows=True)
     async def events(
         self,
-        info: Info[Request, None],
+        info: Ask,
         after: Long | None = None,
         kind: str | None = None,
         node: strawberry.ID | None = None,

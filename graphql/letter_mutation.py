@@ -1,14 +1,13 @@
 """Dead letters: input that could not be used, read, taken in again, or forgotten."""
 
 import asyncio
-import base64
 
 import strawberry
 from strawberry.scalars import JSON
 
 from ..twin.access import Scope
 from ..twin.entry import DeadLetter as Record
-from ..twin.letters import chosen, purged
+from ..twin.letters import chosen, purged, shown_payload
 from .field import mutation, root_field
 from .moment import Ask
 from .node_type import check_first
@@ -36,10 +35,7 @@ class DeadLetter:
     @classmethod
     def of(cls, letter: Record) -> "DeadLetter":
         """What GraphQL shows of a dead letter."""
-        try:
-            payload, encoding = letter.payload.decode(), "text"
-        except UnicodeDecodeError:
-            payload, encoding = base64.b64encode(letter.payload).decode(), "base64"
+        payload, encoding = shown_payload(letter)
         return cls(
             id=Long(letter.id),
             time=Time(letter.time),

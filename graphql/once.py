@@ -12,13 +12,12 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 import strawberry
 
-from ..twin.errors import InvalidValueError, IoTSenseError
-from ..twin.kept_answers import Kept
+from ..twin.errors import IoTSenseError
+from ..twin.kept_answers import Kept, check_key
 from .course import COURSE
 from .moment import Ask
 from .payload import Problem
 
-LONGEST = 255
 T = TypeVar("T")
 
 OnceKey = Annotated[
@@ -44,8 +43,7 @@ async def once(info: Ask, key: str | None, asked: Any, run: Callable[[], Awaitab
     """
     if key is None:
         return await run(), False
-    if not 1 <= len(key) <= LONGEST:
-        raise InvalidValueError(f"a key has 1 to {LONGEST} characters, not {len(key)}", "key")
+    check_key(key, "a key", "key")
     mark = hashlib.sha256(msgspec.json.encode(asked, order="deterministic")).digest()
     request = info.context
     given = await request.service.answers.once((request.principal, info.field_name, key), mark, run, _kept)

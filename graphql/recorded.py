@@ -38,9 +38,7 @@ def recorded(resolver: Callable[..., Any]) -> Callable[..., Any]:
     async def watched(self: Any, info: Info[Request, None], **arguments: Any) -> Any:
         service = info.context.service
         trail = service.audit
-        if trail is None:
-            return await _result(resolver, self, info, arguments)
-        if arguments.get("dry_run"):
+        if trail is None or arguments.get("dry_run"):
             return await _result(resolver, self, info, arguments)
         await trail.require_writable()
         course = Course()

@@ -5,19 +5,16 @@ from typing import Annotated
 
 import strawberry
 from strawberry.scalars import JSON
-from strawberry.types import Info
 
 from ..twin.access import Scope
 from ..twin.errors import InvalidValueError
 from ..twin.revision_log import LoggedRevision, diff, logged
-from .context import Request
 from .field import root_field
-from .moment import MinRevision, seen
+from .moment import Ask, MinRevision, seen
 from .scalars import Long, Time
 from .timed import timed
 
 MOST = 1_000
-Ask = Info[Request, None]
 From = Annotated[
     str, strawberry.argument(name="from", description="A revision's number, or a time; 0 is the empty plant.")
 ]

@@ -6,18 +6,16 @@ from typing import Annotated
 
 import strawberry
 from strawberry.scalars import JSON
-from strawberry.types import Info
 
 from ..twin.access import Scope
 from ..twin.errors import InvalidValueError
-from .context import Request
 from .field import mutation
+from .moment import Ask
 from .once import OnceKey, once
 from .scalars import Time
 from .scenario_query import Scenario
 from .timed import timed
 
-Ask = Info[Request, None]
 Overrides = Annotated[
     JSON | None,
     strawberry.argument(description='Values by name: {"conveyor_1.speed": 2.2}; a parameter, else a signal.'),

@@ -7,7 +7,6 @@ from contextlib import suppress
 import numpy as np
 import strawberry
 from numpy.typing import NDArray
-from strawberry.types import Info
 
 from ..twin import model
 from ..twin import state as live
@@ -17,10 +16,10 @@ from ..twin.errors import InvalidValueError
 from ..twin.graph import Graph
 from ..twin.state_subscription import FASTEST_HZ
 from ..twin.state_subscription import StateSubscription as Changes
-from .context import Budget, Request
+from .context import Budget
 from .field import field, subscription
 from .followed_nodes import FollowedNodes
-from .moment import MinRevision, seen
+from .moment import Ask, MinRevision, seen
 from .node_where import NodeWhere
 from .scalars import Instants, Long, NumberColumn, TextColumn, TimeColumn, ValueColumn, numbers
 from .signal_type import Signal
@@ -30,7 +29,6 @@ from .view import View
 # Rows that are formatted on the event loop; more of them would hold up the readings, so a thread does it.
 INLINE_ROWS = 500
 
-Ask = Info[Request, None]
 Indexes = NDArray[np.int32]
 
 

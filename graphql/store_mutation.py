@@ -3,9 +3,7 @@
 import strawberry
 
 from ..twin.access import Scope
-from ..twin.errors import NotFoundError
-from ..twin.plan_changes import Changes
-from .context import Context
+from ..twin.store_projection import attached
 from .definition_mutation import DefinitionChanges
 from .field import mutation
 from .moment import Ask
@@ -28,14 +26,8 @@ class StoreMutation:
         """Makes a graph database as the plant is again."""
 
         async def repaired() -> DefinitionChanges:
-            return DefinitionChanges.of(await _repaired(info.context.service, store))
+            projection = attached(info.context.service.graph_stores(), store)
+            return DefinitionChanges.of(await projection.look(repair=True))
 
         came = await outcome(info, key, store, repaired)
         return StorePayload(store=store, drift=came.made, repeated=came.again, errors=came.errors)
-
-
-async def _repaired(service: Context, store: str) -> Changes:
-    projection = service.graph_stores().get(store)
-    if projection is None:
-        raise NotFoundError(f"no graph database called {store!r} is attached")
-    return await projection.look(repair=True)

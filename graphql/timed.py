@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from strawberry.types.field import StrawberryField
+from strawberry.utils.str_converters import to_camel_case
 
 from ..twin.state import NEVER
 from .field import field
@@ -53,7 +54,7 @@ def _reader(name: str, kind: Any, waits: bool) -> Callable[[Any], Any]:
 
     reader = wait if waits else read
     reader.__annotations__ = {"return": kind}
-    reader.__doc__ = f"`{_camel(name)}` in nanoseconds since 1970."
+    reader.__doc__ = f"`{to_camel_case(name)}` in nanoseconds since 1970."
     return reader
 
 
@@ -61,8 +62,3 @@ def _text(value: Any) -> Any:
     if isinstance(value, Instants):
         return [None if time == NEVER else str(time) for time in value.ns]
     return None if value is None else str(value)
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(other.capitalize() for other in others)

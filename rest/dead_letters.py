@@ -1,7 +1,6 @@
 """Dead letters: input that could not be used, to be looked at, taken in again, or forgotten."""
 
 import asyncio
-import base64
 
 import msgspec
 from starlette.requests import Request
@@ -9,7 +8,7 @@ from starlette.responses import Response
 
 from ..twin.entry import DeadLetter
 from ..twin.errors import InvalidValueError
-from ..twin.letters import CHUNK, chosen, purged
+from ..twin.letters import CHUNK, chosen, purged, shown_payload
 from ..twin.times import format_time
 from . import query
 from .answer import json_answer
@@ -61,10 +60,7 @@ async def _chosen(context: Context, request: Request) -> list[list[DeadLetter]]:
 
 
 def _view(letter: DeadLetter) -> DeadLetterView:
-    try:
-        payload, encoding = letter.payload.decode(), "text"
-    except UnicodeDecodeError:
-        payload, encoding = base64.b64encode(letter.payload).decode(), "base64"
+    payload, encoding = shown_payload(letter)
     return DeadLetterView(
         id=letter.id,
         time=format_time(letter.time),

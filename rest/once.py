@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import Message
 
 from ..twin.access import acting_for
-from ..twin.errors import InvalidValueError
+from ..twin.kept_answers import LONGEST_KEY, check_key
 from .body import read_body
 from .context import Context
 from .endpoint import PREFIX, Endpoint, Operation, Parameter
@@ -17,12 +17,11 @@ from .recorded import UNCHANGING
 from .session import PATH as SESSION
 
 NAME = "Idempotency-Key"
-LONGEST = 255
 PARAMETER = Parameter(
     NAME,
     "The same key is the same request, however often it is sent within 24 hours: it gets the same answer. Kept in"
     " memory, so not beyond a restart of the service",
-    {"type": "string", "minLength": 1, "maxLength": LONGEST},
+    {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
     place="header",
 )
 PROBLEMS = (413, 422)
@@ -52,8 +51,7 @@ def once(endpoint: Endpoint, run: Operation) -> Operation:
         key = request.headers.get(NAME)
         if key is None:
             return await run(context, request)
-        if not 1 <= len(key) <= LONGEST:
-            raise InvalidValueError(f"{NAME} has 1 to {LONGEST} characters, not {len(key)}", NAME)
+        check_key(key, NAME, NAME)
         body = await read_body(request.scope, request.receive, context.max_body)
         mark = hashlib.sha256(request.scope["query_string"] + b"\n" + body).digest()
         # The principal with all its rights: a key that comes again under its name with others is somebody else.

@@ -6,10 +6,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..twin.errors import NotFoundError
 from ..twin.plan_changes import Changes
 from ..twin.plan_text import changes_text
-from ..twin.store_projection import GraphProjection
+from ..twin.store_projection import GraphProjection, attached
 from . import query
 from .answer import json_answer
 from .context import Context
@@ -52,11 +51,7 @@ async def repair(context: Context, request: Request) -> Response:
 
 
 def _projection(context: Context, request: Request) -> GraphProjection:
-    name = request.path_params["name"]
-    projection = context.graph_stores().get(name)
-    if projection is None:
-        raise NotFoundError(f"no graph database called {name!r} is attached")
-    return projection
+    return attached(context.graph_stores(), request.path_params["name"])
 
 
 def _drift(projection: GraphProjection, changes: Changes) -> Drift:

@@ -61,14 +61,15 @@ class GraphChanges:
         found = []
         for recorded, change in self._revisions.changes(self.revision, self.revision + PAGE):
             before, self._graph = self._graph, apply_change(self._graph, change)
-            if self.whole or any(self._holds(graph, touched(change)) for graph in (before, self._graph)):
-                found.append(self._changed(before, recorded, change))
+            keys = touched(change)
+            if self.whole or self._holds(before, keys) or self._holds(self._graph, keys):
+                found.append(self._changed(before, recorded, change, keys))
         return found
 
-    def _changed(self, before: Graph, recorded: int, change: StructureChange) -> GraphChange:
+    def _changed(self, before: Graph, recorded: int, change: StructureChange, named: Collection[int]) -> GraphChange:
         old, new = self._seen(before), self._seen(self._graph)
         # What is moved takes along all below it, which the revision does not name.
-        keys = at_and_below(old, touched(change)) | at_and_below(new, touched(change))
+        keys = at_and_below(old, named) | at_and_below(new, named)
         return GraphChange(change.revision, recorded, change.author, structure_diff(old, new, keys), new)
 
     def _seen(self, graph: Graph) -> Graph:

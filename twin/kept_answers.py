@@ -10,9 +10,10 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, NamedTuple, TypeVar
 
-from .errors import ReusedKeyError
+from .errors import InvalidValueError, ReusedKeyError
 
 LIFE_S = 24 * 3600.0
+LONGEST_KEY = 255
 MOST = 1000
 MOST_BYTES = 16 << 20
 _AROUND = 500
@@ -100,6 +101,12 @@ class KeptAnswers:
     def _forget_oldest(self) -> None:
         _, entry = self._kept.popitem(last=False)
         self._size -= entry.kept.size + _AROUND
+
+
+def check_key(key: str, subject: str, place: str) -> None:
+    """Raises InvalidValueError for a client's key that is none; `subject` is what it is called, `place` where it is."""
+    if not 1 <= len(key) <= LONGEST_KEY:
+        raise InvalidValueError(f"{subject} has 1 to {LONGEST_KEY} characters, not {len(key)}", place)
 
 
 def _require_same(mark: bytes, other: bytes) -> None:

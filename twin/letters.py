@@ -1,5 +1,6 @@
-"""Dead letters that somebody means: by their ids, or all that wait."""
+"""Dead letters for the facades: those that somebody means, by their ids or all that wait, and what is in them."""
 
+import base64
 from collections.abc import Collection, Iterator
 
 from .entry import DeadLetter
@@ -32,3 +33,11 @@ def _pending(twin: Twin, wanted: set[int] | None) -> Iterator[list[DeadLetter]]:
 def purged(twin: Twin, letters: list[list[DeadLetter]]) -> int:
     """Forgets them; how many; blocks."""
     return sum(twin.resolve_dead_letters([letter.id for letter in some], "purged") for some in letters)
+
+
+def shown_payload(letter: DeadLetter) -> tuple[str, str]:
+    """The payload as clients read it, and how it is encoded: `text`, or `base64` where it is none."""
+    try:
+        return letter.payload.decode(), "text"
+    except UnicodeDecodeError:
+        return base64.b64encode(letter.payload).decode(), "base64"

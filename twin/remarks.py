@@ -16,7 +16,7 @@ from .as_of import AsOf
 from .entry import EventDraft
 from .errors import ConflictError, InvalidValueError, ReusedKeyError
 from .model import Event
-from .report import MAX_DATA, digest, request_mark, same_content, same_key
+from .report import MAX_DATA, request_mark, same_content, same_key
 from .times import format_time, now_ns, parse_time
 
 if TYPE_CHECKING:
@@ -119,9 +119,7 @@ class AnomalyRemarks:
 
     def _say(self, id: str, by: str, wanted: _Wanted, key: str | None) -> Remarked:
         _check(wanted.comment)
-        mark = request_mark(key, wanted)
-        if key is not None:
-            mark = request_mark(digest(f"{by}\n{key}"), wanted)  # one's key is not another's
+        mark = request_mark(key, wanted, by)
         with self._turn:
             plant = self._look()
             about = anomaly(plant, id)

@@ -125,11 +125,15 @@ def identity_of(report: Report, key: str | None) -> str:
     return report.id or "r" + (secrets.token_hex(8) if key is None else digest(key))
 
 
-def request_mark(key: str | None, content: msgspec.Struct | str | None) -> str:
-    """What an event keeps of the request that wrote it: which key, and which content."""
+def request_mark(key: str | None, content: msgspec.Struct | str | None, by: str | None = None) -> str:
+    """What an event keeps of the request that wrote it: which key, and which content.
+
+    `by`: whose key it is, where one's key is not another's.
+    """
     if key is not None and not 0 < len(key) <= MAX_KEY:
         raise InvalidValueError(f"an idempotency key has 1 to {MAX_KEY} characters", "Idempotency-Key")
-    return f"{'' if key is None else digest(key)}.{digest(msgspec.json.encode(content))}"
+    known = key if key is None or by is None else f"{by}\n{key}"
+    return f"{'' if known is None else digest(known)}.{digest(msgspec.json.encode(content))}"
 
 
 def same_key(event: Event, mark: str) -> bool:

@@ -120,4 +120,4 @@ def _named(graph: Graph, change: StructureChange) -> list[str]:
 def newest_in_short(twin: Twin) -> dict[str, object] | None:
     """How much of what the newest revision changed, and the first nodes, for the audit log; blocks."""
     found, _ = logged(twin, None, 2**53, 1)
-    return {"counts": found[0].counts, "nodes": found[0].nodes[:NAMED]} if found else None
+    return {"counts": found[0].counts, "nodes": found[0].nodes} if found else None

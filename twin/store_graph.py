@@ -11,13 +11,14 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from .anomalies import ANOMALY
 from .graph import HEALTH, Graph
 from .model import Level
 from .store_neo4j import Neo4jGraph
 from .store_rows import OPEN_ANOMALIES, node_row, relationships_from, state_names
 from .store_state import SignalPlaces, anomaly_counts
 from .store_words import LEVEL_LABELS
-from .store_writer import ANOMALY, about
+from .store_writer import about
 from .twin import Twin
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from .backoff import Backoff
 from .errors import InvalidValueError, MissingExtraError, NotFoundError, StoreError, StoreRefusedError
@@ -259,3 +259,10 @@ class GraphProjection:
         except OSError as error:
             # Without it the next start compares everything, which takes longer and is right as well.
             log.debug("what %s holds could not be noted: %s", self.status.name, error)
+
+
+def attached(projections: Mapping[str, GraphProjection], name: str) -> GraphProjection:
+    """The graph database of a name; raises NotFoundError."""
+    if name not in projections:
+        raise NotFoundError(f"no graph database called {name!r} is attached")
+    return projections[name]

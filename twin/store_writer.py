@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import store_cypher as cypher
+from .anomalies import ANOMALY
 from .graph import HEALTH, Graph
 from .model import Event
 from .store_changes import RowChanges, row_changes
@@ -18,7 +19,6 @@ from .store_state import Place, SignalPlaces, StateRows, anomaly_counts
 from .store_words import LEVEL_LABELS
 from .twin import Twin
 
-ANOMALY = "anomaly"
 _ASIDE = 2_000  # from so many signals on, columns are made in a thread
 
 
